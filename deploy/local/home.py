@@ -1,0 +1,124 @@
+"""KEJING_HOME: the folder that holds everything of one embedded stack, and the secrets in it."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+FOLDERS = ("postgres", "nats", "temporal", "logs", "run", "keys")
+
+
+class HomeInUse(RuntimeError):
+    """Another stack runs on this home."""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Passwords of the embedded servers.
+
+    Attributes:
+        superuser: of Postgres' role `postgres`.
+        databases: service → password of its role.
+        events: service → password of its NATS user.
+    """
+
+    superuser: str
+    databases: Mapping[str, str]
+    events: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths inside a home; nothing exists before `prepare`."""
+
+    path: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Home":
+        """The home that KEJING_HOME names, else ~/.kejing."""
+        return cls(Path(environment.get("KEJING_HOME") or "~/.kejing").expanduser().absolute())
+
+    @property
+    def state(self) -> Path:
+        return self.path / "run" / "state.json"
+
+    @property
+    def command_key(self) -> Path:
+        """Ed25519 private key (PEM): who can read it may sign in as anybody, as the owner of this home."""
+        return self.path / "keys" / "command.pem"
+
+    def log(self, part: str) -> Path:
+        return self.path / "logs" / f"{part}.log"
+
+    def prepare(self) -> None:
+        """Makes the folders, closed to other users, and the command key where missing."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in FOLDERS:
+            (self.path / folder).mkdir(mode=0o700, exist_ok=True)
+        if not self.command_key.exists():
+            self._make_command_key()
+
+    def _make_command_key(self) -> None:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_private(self.command_key, pem)
+
+    def secrets(self, databases: Sequence[str], publishers: Sequence[str]) -> Secrets:
+        """The stored passwords; those that are still missing are made and stored first."""
+        file = self.path / "keys" / "secrets.json"
+        stored = cast("dict[str, Any]", json.loads(file.read_text()) if file.exists() else {})
+        complete = {
+            "superuser": stored.get("superuser") or secrets.token_hex(24),
+            "databases": _completed(stored.get("databases", {}), databases),
+            "events": _completed(stored.get("events", {}), publishers),
+        }
+        if complete != stored:
+            write_private(file, json.dumps(complete, indent=2).encode())
+        return Secrets(**complete)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the home for one stack.
+
+        Raises:
+            HomeInUse: when another process holds it; names that process.
+        """
+        file = os.open(self.path / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(file, 20).decode() or "unknown"
+                raise HomeInUse(
+                    f"a stack already runs on {self.path} (process {holder}); see `kejing status`, end it by `kejing down`"
+                ) from None
+            os.truncate(file, 0)
+            os.write(file, str(os.getpid()).encode())
+            yield
+        finally:
+            os.close(file)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replaces a file as a whole; only its owner may read it."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)
+
+
+def _completed(stored: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {**stored, **{name: secrets.token_hex(24) for name in names if name not in stored}}

@@ -1,0 +1,1 @@
+"""The kit: what every service stands on. It knows no business noun."""

@@ -1,0 +1,78 @@
+"""A service's database: one pool for reads in autocommit, one for transactions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.message import Message
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from services.shared.clock import Clock
+from services.shared.db.write import Committed, Write, claim_request
+from services.shared.rpc.caller import caller, current_method
+
+
+class Database:
+    """`url` as in ServiceSettings.database_url; `clock` gives the moment that a write is stamped with."""
+
+    def __init__(self, url: str, clock: Clock, *, pool_size: int = 10) -> None:
+        options: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": 0,
+            "pool_timeout": 10,
+            "pool_pre_ping": False,
+        }
+        self.clock = clock
+        self.committed = Committed()
+        self._writes = create_async_engine(url, **options)
+        # A read is one statement as a rule: no begin, no commit, no rollback on return.
+        self._reads = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in autocommit: each statement sees what is committed when it starts."""
+        async with self._reads.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only transaction in which all statements see the same moment."""
+        async with self._writes.connect() as connection, connection.begin():
+            await connection.execute(text("set transaction isolation level repeatable read, read only"))
+            yield connection
+
+    @asynccontextmanager
+    async def write(self, request: Message, *, result_id: UUID | None = None) -> AsyncIterator[Write]:
+        """One transaction for a call that carries a `request_id`.
+
+        `write.first` is False where the same caller sent the same request before: then nothing must be written, and the
+        answer is read again from `write.result_id`, which is the id that the first call got (`result_id`, or a new
+        UUIDv7 for what the call creates). Events are committed with the rest.
+
+        Raises AlreadyExists (REQUEST_ID_REUSED) when the id came before with another body.
+        """
+        async with self._writes.connect() as connection, connection.begin():
+            now = self.clock()
+            first, known_id = await claim_request(connection, request, caller(), current_method.get(), result_id, now)
+            write = Write(connection, now=now, actor=caller().actor, request_id=request.request_id,  # type: ignore[attr-defined]
+                          first=first, result_id=known_id)  # fmt: skip
+            yield write
+            await write.flush()
+        if write.emitted:
+            self.committed.set()
+
+    @asynccontextmanager
+    async def transaction(self, *, actor: str = "", request_id: str = "") -> AsyncIterator[Write]:
+        """One transaction for what needs no `request_id`: consumers, and calls that are idempotent by themselves."""
+        async with self._writes.connect() as connection, connection.begin():
+            write = Write(connection, now=self.clock(), actor=actor or caller().actor, request_id=request_id)
+            yield write
+            await write.flush()
+        if write.emitted:
+            self.committed.set()
+
+    async def close(self) -> None:
+        await self._writes.dispose()
+        await self._reads.dispose()

@@ -1,0 +1,77 @@
+"""Keyset pages: a token holds the sort values of the last row and a print of the query that it belongs to."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.message import Message
+
+from services.shared.errors import InvalidArgument
+
+DEFAULT_PAGE_SIZE = 50
+
+
+def page_size(requested: int) -> int:
+    """Rows a page shall hold: the requested number (bounded by the contract), or 50 where none was given."""
+    return requested or DEFAULT_PAGE_SIZE
+
+
+def next_page_token(request: Message, last: Sequence[Any]) -> str:
+    """The token of the page after the row whose sort values are `last` (str, int, date, datetime, UUID or None)."""
+    packed = json.dumps([_query(request), *map(_pack, last)], separators=(",", ":"))
+    return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+
+def page_start(request: Message) -> list[Any] | None:
+    """The sort values after which the requested page begins; None for the first page.
+
+    Raises InvalidArgument where the token is no token, or one of another query.
+    """
+    token: str = request.page_token  # type: ignore[attr-defined]
+    if not token:
+        return None
+    try:
+        query, *values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        start = [_unpack(kind, value) for kind, value in values]
+    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+        raise InvalidArgument("page_token", token, "it must be a next_page_token of this query") from error
+    if query != _query(request):
+        raise InvalidArgument("page_token", token, "it belongs to another query; filters must stay the same")
+    return start
+
+
+def _query(request: Message) -> str:
+    bare = type(request)()
+    bare.CopyFrom(request)
+    bare.ClearField("page_token")
+    bare.ClearField("page_size")
+    name = request.DESCRIPTOR.full_name.encode()
+    return hashlib.sha256(name + bare.SerializeToString(deterministic=True)).hexdigest()[:12]
+
+
+_READERS = {"s": str, "i": int, "u": UUID, "d": date.fromisoformat, "t": datetime.fromisoformat}
+
+
+def _pack(value: Any) -> list[Any]:
+    match value:
+        case None:
+            return ["n", None]
+        case UUID():
+            return ["u", str(value)]
+        case datetime():
+            return ["t", value.isoformat()]
+        case date():
+            return ["d", value.isoformat()]
+        case int():
+            return ["i", value]
+        case _:
+            return ["s", str(value)]
+
+
+def _unpack(kind: str, value: Any) -> Any:
+    return None if kind == "n" else _READERS[kind](value)

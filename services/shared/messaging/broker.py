@@ -1,0 +1,48 @@
+"""The connection to NATS, and the one stream that all events of the product lie in."""
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError
+
+from services.shared.logging import get_logger
+
+STREAM = "KEJING"
+DAY_SECONDS = 24 * 3600
+
+_CONFIG = StreamConfig(
+    name=STREAM,
+    subjects=["kejing.>"],
+    retention=RetentionPolicy.LIMITS,
+    storage=StorageType.FILE,
+    max_age=30 * DAY_SECONDS,
+    duplicate_window=10 * 60,
+)
+
+
+async def connect(client: Client, url: str, process: str) -> None:
+    """Connects `client`, for as long as it takes: a broker that is down delays events, it stops no service."""
+    log = get_logger()
+
+    async def on_error(error: Exception) -> None:
+        log.warning("nats", error=f"{type(error).__name__}: {error}"[:300])
+
+    await client.connect(
+        url,
+        name=process,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.5,
+        connect_timeout=3,
+        error_cb=on_error,
+    )
+
+
+async def ensure_stream(jetstream: JetStreamContext) -> str:
+    """Makes the stream if it is missing; answers when it was made, which tells a new stream from the old one."""
+    try:
+        await jetstream.add_stream(_CONFIG)
+    except BadRequestError:  # it exists with settings of another release: ours win
+        await jetstream.update_stream(_CONFIG)
+    created = (await jetstream.stream_info(STREAM)).created
+    return str(created)

@@ -1,0 +1,100 @@
+"""Calls to other services: every one with a deadline and a token."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from kejing.identity.v1 import identity_service_pb2 as identity
+from kejing.identity.v1 import identity_service_pb2_grpc as identity_grpc
+from services.shared.ids import new_id
+from services.shared.rpc.caller import current_token
+
+DEADLINE_SECONDS = 10.0
+OPTIONS = [("grpc.keepalive_time_ms", 60_000), ("grpc.enable_retries", 1)]
+ASSERTION_SECONDS = 30
+
+
+def channel(address: str, *interceptors: grpc.aio.ClientInterceptor) -> grpc.aio.Channel:
+    """A channel to host:port; calls without a timeout get one of 10 seconds."""
+    return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=[_Deadline(), *interceptors])
+
+
+def assertion(key_file: Path, subject: str) -> str:
+    """A statement, good for 30 seconds, that the bearer of the deployment's command key acts as `subject`.
+
+    `subject` is "employee:<login>" or "machine:<name>". identity exchanges it for an access token.
+    """
+    now = int(time.time())
+    claims = {"iss": "kejing-command", "aud": "identity", "sub": subject, "iat": now,
+              "exp": now + ASSERTION_SECONDS, "jti": str(new_id())}  # fmt: skip
+    return jwt.encode(claims, key_file.read_bytes(), algorithm="EdDSA")
+
+
+def public_key_of(key_file: Path) -> Ed25519PublicKey:
+    """The public half of the deployment's command key."""
+    key = load_pem_private_key(key_file.read_bytes(), None).public_key()
+    if not isinstance(key, Ed25519PublicKey):
+        raise TypeError(f"{key_file} is no Ed25519 key")
+    return key
+
+
+class MachineToken:
+    """The access token of the machine `name`, renewed a minute before it expires."""
+
+    def __init__(self, identity_channel: grpc.aio.Channel, key_file: Path, name: str) -> None:
+        self._identity = identity_grpc.IdentityServiceStub(identity_channel)
+        self._key_file = key_file
+        self._subject = f"machine:{name}"
+        self._token = ""
+        self._renew_at = 0.0
+
+    async def get(self) -> str:
+        if time.time() >= self._renew_at:
+            signed = identity.SignInRequest(assertion=assertion(self._key_file, self._subject))
+            answer = await self._identity.SignIn(signed)
+            self._token = answer.access_token
+            self._renew_at = answer.expires_at.seconds - 60
+        return self._token
+
+
+async def fetch_public_keys(identity_channel: grpc.aio.Channel) -> dict[str, Ed25519PublicKey]:
+    """identity's present signing keys, by key id."""
+    answer = await identity_grpc.IdentityServiceStub(identity_channel).GetPublicKeys(identity.GetPublicKeysRequest())
+    return {key.key_id: Ed25519PublicKey.from_public_bytes(key.ed25519) for key in answer.keys}
+
+
+class AsMachine(grpc.aio.UnaryUnaryClientInterceptor):
+    """Signs calls with the machine's token, and names the person that it acts for, if any."""
+
+    def __init__(self, token: MachineToken) -> None:
+        self._token = token
+
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        metadata = [("authorization", f"Bearer {await self._token.get()}"), *(details.metadata or ())]
+        return await continuation(details._replace(metadata=grpc.aio.Metadata(*metadata)), request)
+
+
+class Forwarding(grpc.aio.UnaryUnaryClientInterceptor):
+    """Passes the present caller's own token on, so that the other service decides by who asked."""
+
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        token = current_token.get()
+        metadata = [("authorization", f"Bearer {token}"), *(details.metadata or ())]
+        return await continuation(details._replace(metadata=grpc.aio.Metadata(*metadata)), request)
+
+
+class _Deadline(grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        if details.timeout is None:
+            details = details._replace(timeout=DEADLINE_SECONDS)
+        return await continuation(details, request)
+
+
+def on_behalf_of(employee_id: str) -> tuple[tuple[str, str], ...]:
+    """Metadata by which a machine names the person that it acts for."""
+    return (("x-kejing-on-behalf-of", employee_id),) if employee_id else ()

@@ -1,0 +1,205 @@
+"""What happens around every rpc: who calls, is the request valid, what came of it.
+
+One interceptor, so that a call is wrapped once: token → caller, declared access, protovalidate rules, domain refusals →
+gRPC status with details, one log line.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import grpc
+import protovalidate
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from kejing.common.v1 import options_pb2
+from services.shared.errors import InvalidArgument, PermissionDenied, Refusal, Unauthenticated, Unavailable, Violation
+from services.shared.logging import bind, get_logger
+from services.shared.rpc.caller import NOBODY, Caller, current_caller, current_method, current_token
+from services.shared.rpc.tokens import TokenVerifier
+
+DOMAIN = "kejing"
+LIBRARY_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """`access`: what each rpc ("/package.Service/Method") declares; an rpc that is not in it is refused."""
+
+    def __init__(self, verifier: TokenVerifier, access: Mapping[str, int]) -> None:
+        self._verifier = verifier
+        self._access = access
+        self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
+
+    async def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
+        method: str = details.method
+        if method.startswith(LIBRARY_PREFIXES):
+            return await continuation(details)
+        if method not in self._wrapped:
+            handler = await continuation(details)
+            if handler is None:
+                return None
+            self._wrapped[method] = self._wrap(handler, method)
+        return self._wrapped[method]
+
+    def _wrap(self, handler: Any, method: str) -> Any:
+        serialization = {"request_deserializer": handler.request_deserializer,
+                         "response_serializer": handler.response_serializer}  # fmt: skip
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), **serialization)
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(self._upload(handler.stream_unary, method), **serialization)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(self._download(handler.unary_stream, method), **serialization)
+        raise TypeError(f"{method}: streams in both directions are not offered")
+
+    def _unary(self, call: Any, method: str) -> Any:
+        async def unary(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            started = time.perf_counter()
+            try:
+                await self._enter(context, method)
+                check(request)
+                answer = await call(request, context)
+            except Exception as error:
+                await self._refuse(context, method, started, request, error)
+            else:
+                _log(method, "OK", started, request)
+                return answer
+
+        return unary
+
+    def _upload(self, call: Any, method: str) -> Any:
+        async def upload(requests: AsyncIterator[Message], context: grpc.aio.ServicerContext) -> Any:
+            async def checked() -> AsyncIterator[Message]:
+                async for request in requests:
+                    check(request)
+                    yield request
+
+            started = time.perf_counter()
+            try:
+                await self._enter(context, method)
+                answer = await call(checked(), context)
+            except Exception as error:
+                await self._refuse(context, method, started, None, error)
+            else:
+                _log(method, "OK", started, None)
+                return answer
+
+        return upload
+
+    def _download(self, call: Any, method: str) -> Any:
+        async def download(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            started = time.perf_counter()
+            try:
+                await self._enter(context, method)
+                check(request)
+                async for answer in call(request, context):
+                    yield answer
+            except Exception as error:
+                await self._refuse(context, method, started, request, error)
+            else:
+                _log(method, "OK", started, request)
+
+        return download
+
+    async def _enter(self, context: grpc.aio.ServicerContext, method: str) -> None:
+        """Sets the call's caller. Raises Unauthenticated or PermissionDenied."""
+        current_method.set(method)
+        access = self._access.get(method, options_pb2.ACCESS_UNSPECIFIED)
+        if access == options_pb2.ACCESS_PUBLIC:
+            current_caller.set(NOBODY)
+            return
+        metadata = {key: value for key, value in context.invocation_metadata() or ()}
+        scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("TOKEN_MISSING", "this call needs the header authorization: Bearer <access token>")
+        caller = await self._verifier.verify(token)
+        if access == options_pb2.ACCESS_UNSPECIFIED or (access == options_pb2.ACCESS_MACHINE and not caller.is_machine):
+            raise PermissionDenied("MACHINES_ONLY", "this call is for the product's own processes")
+        if caller.is_machine and metadata.get("x-kejing-on-behalf-of"):
+            caller = Caller(caller.subject, caller.session, caller.expires_at, str(metadata["x-kejing-on-behalf-of"]))
+        current_caller.set(caller)
+        current_token.set(token)
+
+    async def _refuse(
+        self, context: grpc.aio.ServicerContext, method: str, started: float, request: Any, error: Exception
+    ) -> None:
+        """Ends the call with the status that `error` stands for."""
+        match error:
+            case Refusal():
+                refusal = error
+            case OperationalError() | InterfaceError() | PoolTimeout():
+                get_logger().error("database is away", method=method, error=type(error).__name__)
+                refusal = Unavailable(
+                    "DATABASE_AWAY", "the database does not answer; try again with the same request_id"
+                )
+            case grpc.aio.AbortError():
+                raise error
+            case _:
+                with bind(method=method):
+                    get_logger().error("call failed", exc_info=error)
+                refusal = Refusal("INTERNAL", "the call failed in a way that was not foreseen; the log holds more")
+                refusal.code = "INTERNAL"
+        _log(method, refusal.code, started, request, reason=refusal.reason)
+        await context.abort_with_status(rpc_status.to_status(to_status(refusal)))
+
+
+def check(request: Message) -> None:
+    """Raises InvalidArgument with every field that breaks a rule of the contract."""
+    broken = protovalidate.collect_violations(request)
+    if not broken:
+        return
+    violations = [Violation(field_path(violation.proto), violation.proto.message) for violation in broken]
+    first = violations[0]
+    refusal = InvalidArgument(first.field, "", first.description)
+    refusal.message = "; ".join(f"{v.field}: {v.description}" for v in violations[:5])
+    refusal.violations = tuple(violations)
+    raise refusal
+
+
+def field_path(violation: Any) -> str:
+    """The dotted path of the field that a violation is about, e.g. "stages[2].key"."""
+    path = ""
+    for element in violation.field.elements if violation.field else ():
+        path += f".{element.field_name}" if path else element.field_name
+        subscript = element.subscript
+        if subscript is not None and subscript.value is not None:
+            path += f"[{subscript.value}]"
+    return path or "request"
+
+
+def to_status(refusal: Refusal) -> status_pb2.Status:
+    """The google.rpc.Status of a refusal: ErrorInfo always, BadRequest or PreconditionFailure where fields are named."""
+    status = status_pb2.Status(code=code_pb2.Code.Value(refusal.code), message=refusal.message)
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.metadata)
+    ]
+    if refusal.violations and refusal.code == "INVALID_ARGUMENT":
+        fields = [error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
+                  for v in refusal.violations]  # fmt: skip
+        details.append(error_details_pb2.BadRequest(field_violations=fields))
+    elif refusal.violations:
+        conditions = [error_details_pb2.PreconditionFailure.Violation(type=refusal.reason, subject=v.field,
+                      description=v.description) for v in refusal.violations]  # fmt: skip
+        details.append(error_details_pb2.PreconditionFailure(violations=conditions))
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _log(method: str, code: str, started: float, request: Any, **more: str) -> None:
+    get_logger().info(
+        "call",
+        method=method,
+        code=code,
+        ms=round((time.perf_counter() - started) * 1000, 2),
+        caller=current_caller.get().actor,
+        request_id=getattr(request, "request_id", ""),
+        **more,
+    )

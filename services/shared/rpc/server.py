@@ -1,0 +1,74 @@
+"""The gRPC server of a process: its services, health and reflection behind one interceptor."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from kejing.common.v1 import options_pb2
+from services.shared.rpc.interceptor import CallInterceptor
+from services.shared.rpc.tokens import TokenVerifier
+
+GRACE_SECONDS = 8.0
+OPTIONS = [
+    ("grpc.so_reuseport", 0),  # a second process on the port must fail, not share it
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A service that a process offers: its descriptor, the generated add_…_to_server function, the servicer."""
+
+    descriptor: ServiceDescriptor
+    add: Callable[[Any, Any], None]
+    servicer: object
+
+
+class Server:
+    """Listens on `bind` (host:port; port 0 takes a free one). Raises RuntimeError where the port is taken."""
+
+    def __init__(self, bind: str, verifier: TokenVerifier, offers: Sequence[Offer]) -> None:
+        interceptor = CallInterceptor(verifier, declared_access([offer.descriptor for offer in offers]))
+        self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS, maximum_concurrent_rpcs=1000)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for offer in offers:
+            offer.add(offer.servicer, self._server)
+        self._names = [offer.descriptor.full_name for offer in offers]
+        reflection.enable_server_reflection([*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+        self.port = self._server.add_insecure_port(bind)
+        if self.port == 0:
+            raise RuntimeError(f"{bind} is taken by another process")
+
+    async def start(self) -> None:
+        """Answers calls from now on; says NOT_SERVING until `ready`."""
+        for name in ["", *self._names]:
+            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+
+    async def ready(self) -> None:
+        for name in ["", *self._names]:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Says NOT_SERVING, refuses new calls, lets running ones end."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(GRACE_SECONDS)
+
+
+def declared_access(descriptors: Sequence[ServiceDescriptor]) -> dict[str, int]:
+    """Who may call each rpc. Raises TypeError for an rpc that doesn't say."""
+    access = {}
+    for service in descriptors:
+        for method in service.methods:
+            declared = method.GetOptions().Extensions[options_pb2.access]
+            if declared == options_pb2.ACCESS_UNSPECIFIED:
+                raise TypeError(f"{service.full_name}.{method.name} does not declare who may call it")
+            access[f"/{service.full_name}/{method.name}"] = declared
+    return access
