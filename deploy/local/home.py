@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,14 +77,14 @@ class Home:
         """The stored passwords; those that are still missing are made and stored first."""
         file = self.path / "keys" / "secrets.json"
         stored = cast("dict[str, Any]", json.loads(file.read_text()) if file.exists() else {})
-        complete = {
-            "superuser": stored.get("superuser") or secrets.token_hex(24),
-            "databases": _completed(stored.get("databases", {}), databases),
-            "events": _completed(stored.get("events", {}), publishers),
-        }
-        if complete != stored:
-            write_private(file, json.dumps(complete, indent=2).encode())
-        return Secrets(**complete)
+        complete = Secrets(
+            superuser=stored.get("superuser") or secrets.token_hex(24),
+            databases=_completed(stored.get("databases", {}), databases),
+            events=_completed(stored.get("events", {}), publishers),
+        )
+        if asdict(complete) != stored:
+            write_private(file, json.dumps(asdict(complete), indent=2).encode())
+        return complete
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -100,7 +100,8 @@ class Home:
             except BlockingIOError:
                 holder = os.read(file, 20).decode() or "unknown"
                 raise HomeInUse(
-                    f"a stack already runs on {self.path} (process {holder}); see `kejing status`, end it by `kejing down`"
+                    f"a stack already runs on {self.path} (process {holder}); `kejing status` shows it, "
+                    "`kejing down` ends it"
                 ) from None
             os.truncate(file, 0)
             os.write(file, str(os.getpid()).encode())

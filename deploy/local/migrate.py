@@ -1,5 +1,4 @@
-"""Roles, databases and newest schemas on the embedded Postgres: `python -m deploy.local.migrate`, a step of `kejing up`."""
-
+"""Roles, databases and newest schemas on the embedded Postgres; a step of `kejing up`."""
 
 from deploy.local import postgres, topology
 from deploy.local.home import Home

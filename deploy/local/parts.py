@@ -26,14 +26,9 @@ def migrations(home: Home) -> Program:
         name="migrations",
         command=[sys.executable, "-m", "deploy.local.migrate"],
         log=home.log("migrations"),
-        ready=_ended,
         environment={"KEJING_HOME": str(home.path)},
         start_seconds=600,
     )
-
-
-async def _ended() -> bool:
-    return True
 
 
 def service(home: Home, secrets: Secrets, ports: dict[str, tuple[Port, ...]], which: topology.Service) -> Program:
@@ -54,7 +49,6 @@ def service(home: Home, secrets: Secrets, ports: dict[str, tuple[Port, ...]], wh
         environment["KEJING_DATABASE_URL"] = database
     if which.temporal:
         environment["KEJING_TEMPORAL_ADDRESS"] = f"{topology.HOST}:{ports['temporal'][0].number}"
-        environment["KEJING_TEMPORAL_UI_ADDRESS"] = f"{topology.HOST}:{ports['temporal'][1].number}"
 
     async def ready() -> bool:
         return await serving(address)

@@ -17,6 +17,11 @@ ROTATE_BYTES = 20 * 1024 * 1024
 SOURCE_ROOT = Path(__file__).parents[2]
 
 
+async def at_once() -> bool:
+    """Readiness of a program that needs none."""
+    return True
+
+
 @dataclass(frozen=True)
 class Program:
     """What is needed to run one part.
@@ -37,7 +42,7 @@ class Program:
     name: str
     command: Sequence[str]
     log: Path
-    ready: Callable[[], Awaitable[bool]]
+    ready: Callable[[], Awaitable[bool]] = at_once
     ports: Sequence[Port] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], Awaitable[None]] | None = None
@@ -139,9 +144,7 @@ async def run_to_end(program: Program) -> None:
     try:
         code = await asyncio.wait_for(process.wait(), program.start_seconds)
     except TimeoutError:
-        raise StartFailed(
-            program.name, f"did not end within {program.start_seconds:.0f} s", program.log
-        ) from None
+        raise StartFailed(program.name, f"did not end within {program.start_seconds:.0f} s", program.log) from None
     finally:
         process.kill()
     if code:

@@ -23,7 +23,11 @@ from services.shared.rpc.server import Server
 
 @dataclass
 class Service:
-    """A service that owns a database: its server, relay and consumers. `close` runs last, in the given order."""
+    """A service that owns a database: its server, relay and consumers.
+
+    `prepare` runs once the database answers and before the service says that it is ready; `close` runs last. Both in
+    the given order.
+    """
 
     name: str
     server: Server
@@ -31,6 +35,7 @@ class Service:
     nats: Client
     nats_url: str
     consumers: Sequence[Consumer] = ()
+    prepare: Sequence[Callable[[], Awaitable[object]]] = ()
     close: Sequence[Callable[[], Awaitable[object]]] = ()
     _background: list[asyncio.Task[None]] = field(default_factory=list)
     _connecting: asyncio.Task[None] | None = None
@@ -38,6 +43,8 @@ class Service:
     async def start(self) -> None:
         await self.server.start()
         await self._wait_for_database()
+        for prepare in self.prepare:
+            await prepare()
         self._connecting = asyncio.create_task(connect(self.nats, self.nats_url, self.name))
         loops: list[Coroutine[Any, Any, None]] = [run_relay(self.db, self.nats), *(c.run() for c in self.consumers)]
         self._background = [asyncio.create_task(loop) for loop in loops]

@@ -14,6 +14,10 @@ from services.shared.db.write import Committed, Write, claim_request
 from services.shared.rpc.caller import caller, current_method
 
 
+# Without it the rowcount of an insert is -1, which is true, where nothing was inserted for a conflict.
+KEEP_ROWCOUNT = {"preserve_rowcount": True}
+
+
 class Database:
     """`url` as in ServiceSettings.database_url; `clock` gives the moment that a write is stamped with."""
 
@@ -21,6 +25,7 @@ class Database:
         options: dict[str, Any] = {
             "pool_size": pool_size,
             "max_overflow": 0,
+            "execution_options": KEEP_ROWCOUNT,
             "pool_timeout": 10,
             "pool_pre_ping": False,
         }

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -54,7 +54,13 @@ def _query(request: Message) -> str:
     return hashlib.sha256(name + bare.SerializeToString(deterministic=True)).hexdigest()[:12]
 
 
-_READERS = {"s": str, "i": int, "u": UUID, "d": date.fromisoformat, "t": datetime.fromisoformat}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "s": str,
+    "i": int,
+    "u": UUID,
+    "d": date.fromisoformat,
+    "t": datetime.fromisoformat,
+}
 
 
 def _pack(value: Any) -> list[Any]:

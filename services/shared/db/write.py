@@ -52,7 +52,7 @@ class Write:
         self.emitted.append(
             {
                 "id": UUID(event.id),
-                "subject": subject_of(payload.DESCRIPTOR),
+                "subject": subject_of(payload),
                 "event": event.SerializeToString(),
                 "created_at": self.now,
             }

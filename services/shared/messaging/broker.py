@@ -32,7 +32,7 @@ async def connect(client: Client, url: str, process: str) -> None:
         name=process,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.5,
+        reconnect_time_wait=1,
         connect_timeout=3,
         error_cb=on_error,
     )

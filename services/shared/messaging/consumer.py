@@ -43,8 +43,8 @@ class Consumer:
         self._db = db
         self._nats = nats
         self.name = name
-        self._handlers = {type_of(payload.DESCRIPTOR): (payload, handler) for payload, handler in handlers.items()}
-        self._subjects = sorted(subject_of(payload.DESCRIPTOR) for payload in handlers)
+        self._handlers = {type_of(payload): (payload, handler) for payload, handler in handlers.items()}
+        self._subjects = sorted(subject_of(payload) for payload in handlers)
 
     async def run(self) -> None:
         """Consumes until cancelled; an outage of NATS or Postgres is waited out."""
@@ -81,7 +81,7 @@ class Consumer:
             "event failed", consumer=self.name, subject=message.subject, deliveries=deliveries, exc_info=error
         )
         if deliveries < MAX_DELIVERIES and not isinstance(error, DecodeError):
-            await message.nak(delay=min(2 ** (deliveries - 1), 30))
+            await message.nak(delay=2 ** (deliveries - 2))
             return
         event_id = UUID((message.headers or {})["Nats-Msg-Id"])
         async with self._db.transaction(actor=f"machine:{self.name}") as write:

@@ -113,7 +113,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if access == options_pb2.ACCESS_PUBLIC:
             current_caller.set(NOBODY)
             return
-        metadata = {key: value for key, value in context.invocation_metadata() or ()}
+        metadata = dict(context.invocation_metadata() or ())
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("TOKEN_MISSING", "this call needs the header authorization: Bearer <access token>")
@@ -173,7 +173,7 @@ def field_path(violation: Any) -> str:
 
 
 def to_status(refusal: Refusal) -> status_pb2.Status:
-    """The google.rpc.Status of a refusal: ErrorInfo always, BadRequest or PreconditionFailure where fields are named."""
+    """The google.rpc.Status of a refusal: ErrorInfo, and the fields where some are named."""
     status = status_pb2.Status(code=code_pb2.Code.Value(refusal.code), message=refusal.message)
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.metadata)

@@ -64,7 +64,7 @@ class Server:
 
 def declared_access(descriptors: Sequence[ServiceDescriptor]) -> dict[str, int]:
     """Who may call each rpc. Raises TypeError for an rpc that doesn't say."""
-    access = {}
+    access: dict[str, int] = {}
     for service in descriptors:
         for method in service.methods:
             declared = method.GetOptions().Extensions[options_pb2.access]

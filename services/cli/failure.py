@@ -1,0 +1,30 @@
+"""How a command says that it did not do what it was told."""
+
+from typing import Any
+
+
+class CommandFailed(Exception):
+    """The command could not do it; the message says why, for a person at a terminal."""
+
+
+def lines_of(error: Any) -> list[str]:
+    """What an rpc's error says: the status and its message, then a line a detail (reason, field, condition).
+
+    Args:
+        error: a grpc.RpcError as a call raises it.
+    """
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    lines = [f"kejing: {error.code().name}: {error.details()}"]
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        condition = error_details_pb2.PreconditionFailure()
+        if detail.Unpack(info):
+            lines.append(f"  reason {info.reason}")
+        elif detail.Unpack(request):
+            lines += [f"  field {each.field}: {each.description}" for each in request.field_violations]
+        elif detail.Unpack(condition):
+            lines += [f"  missing {each.subject or each.type}: {each.description}" for each in condition.violations]
+    return lines

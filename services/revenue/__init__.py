@@ -1,0 +1,1 @@
+"""Contract orders and the recurring revenue that follows from them."""

@@ -1,0 +1,146 @@
+"""OrdersService: entering, confirming, voiding and reading contract orders."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import grpc
+
+from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
+from kejing.revenue.v1 import orders_service_pb2 as pb
+from kejing.revenue.v1 import orders_service_pb2_grpc
+from services.revenue.api.contract_ends import tell_contract_ends
+from services.revenue.api.order_import import OrderImport
+from services.revenue.api.wire import optional_day, to_order, to_status, to_terms
+from services.revenue.domain.order import Status, check, check_renewal
+from services.revenue.storage import contract_ends, customers, orders
+from services.shared.db import Database, Write
+from services.shared.db.paging import next_page_token, page_size, page_start
+from services.shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+
+
+class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
+    """`customers_service` is called with the caller's own token."""
+
+    def __init__(self, db: Database, customers_service: "customers_service_pb2_grpc.CustomersServiceAsyncStub") -> None:
+        self._db = db
+        self._customers_service = customers_service
+
+    async def CreateOrder(
+        self, request: pb.CreateOrderRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.CreateOrderResponse:
+        terms = to_terms(request)
+        check(terms)
+        customer_id = UUID(request.customer_id)
+        renews_order_id = UUID(request.renews_order_id) if request.renews_order_id else None
+        await self._ensure_customer(customer_id)
+        async with self._db.write(request) as write:
+            if write.first:
+                await contract_ends.hold(write, [customer_id])
+                if renews_order_id is not None:
+                    renewed = await orders.get(write.connection, renews_order_id)
+                    if renewed is None:
+                        raise NotFound("order", renews_order_id)
+                    check_renewal(customer_id, terms.term_start, renewed.customer_id, renewed.term_start)
+                row = orders.to_row(write.result_id, customer_id, terms, renews_order_id, write.now)
+                if not await orders.add(write, row):
+                    raise AlreadyExists("ORDER_NUMBER_TAKEN", f"there is an order {terms.number} already")
+                await tell_contract_ends(write, [customer_id])
+            return pb.CreateOrderResponse(order=await self._read(write))
+
+    async def ConfirmOrder(
+        self, request: pb.ConfirmOrderRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ConfirmOrderResponse:
+        order_id = UUID(request.order_id)
+        async with self._db.write(request, result_id=order_id) as write:
+            if write.first:
+                held = await self._held(write, order_id)
+                if held.status != Status.DRAFT:
+                    raise FailedPrecondition(
+                        "ORDER_NOT_DRAFT", f"order {held.number} is {held.status}, not a draft", status=held.status
+                    )
+                await orders.set_status(write, order_id, Status.EFFECTIVE)
+                await tell_contract_ends(write, [held.customer_id])
+            return pb.ConfirmOrderResponse(order=await self._read(write))
+
+    async def VoidOrder(
+        self, request: pb.VoidOrderRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.VoidOrderResponse:
+        order_id = UUID(request.order_id)
+        async with self._db.write(request, result_id=order_id) as write:
+            if write.first:
+                held = await self._held(write, order_id)
+                if held.status == Status.VOID:
+                    raise FailedPrecondition("ORDER_VOID", f"order {held.number} is void already")
+                await orders.set_status(write, order_id, Status.VOID, request.reason)
+                await tell_contract_ends(write, [held.customer_id])
+            return pb.VoidOrderResponse(order=await self._read(write))
+
+    async def GetOrder(
+        self, request: pb.GetOrderRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetOrderResponse:
+        async with self._db.read() as read:
+            row = await orders.get(read, UUID(request.order_id))
+        if row is None:
+            raise NotFound("order", request.order_id)
+        return pb.GetOrderResponse(order=to_order(row))
+
+    async def ListOrders(
+        self, request: pb.ListOrdersRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListOrdersResponse:
+        limit = page_size(request.page_size)
+        start = page_start(request)
+        ends_from, ends_to = optional_day(request, "ends_from"), optional_day(request, "ends_to")
+        if ends_from and ends_to and ends_to < ends_from:
+            raise InvalidArgument("ends_to", ends_to.isoformat(), f"it must not be before ends_from, {ends_from}")
+        async with self._db.read() as read:
+            rows = await orders.page(
+                read,
+                limit=limit + 1,
+                after=(start[0], start[1]) if start else None,
+                customer_id=UUID(request.customer_id) if request.customer_id else None,
+                active_on=optional_day(request, "active_on"),
+                ends_from=ends_from,
+                ends_to=ends_to,
+                status=to_status(request.status),
+            )
+        answer = pb.ListOrdersResponse(orders=[to_order(row) for row in rows[:limit]])
+        if len(rows) > limit:
+            answer.next_page_token = next_page_token(request, (rows[limit - 1].term_start, rows[limit - 1].id))
+        return answer
+
+    async def ImportOrders(
+        self, requests: AsyncIterator[pb.ImportOrdersRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ImportOrdersResponse:
+        done = OrderImport(self._db)
+        async for batch in requests:
+            await done.take(batch)
+        return done.report
+
+    async def _ensure_customer(self, customer_id: UUID) -> None:
+        """Raises NotFound where there is no such customer, by the projection or by the customers service itself."""
+        async with self._db.read() as read:
+            if await customers.is_known(read, customer_id):
+                return
+        wanted = customers_service_pb2.GetCustomerRequest(customer_id=str(customer_id))
+        try:
+            await self._customers_service.GetCustomer(wanted)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                raise NotFound("customer", customer_id) from error
+            raise Unavailable(
+                "CUSTOMERS_AWAY", "the customer is not known here yet, and the customers service does not answer"
+            ) from error
+
+    async def _held(self, write: Write, order_id: UUID) -> Any:
+        """The order, with its customer held against other writers of orders."""
+        row = await orders.get(write.connection, order_id)
+        if row is None:
+            raise NotFound("order", order_id)
+        await contract_ends.hold(write, [row.customer_id])
+        return await orders.locked(write, order_id)
+
+    async def _read(self, write: Write) -> Any:
+        row = await orders.get(write.connection, write.result_id)
+        assert row is not None  # orders are never deleted  # noqa: S101
+        return to_order(row)

@@ -1,0 +1,83 @@
+"""RevenueService: monthly recurring revenue, and the orders behind it."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import grpc
+
+from kejing.revenue.v1 import revenue_service_pb2 as pb
+from kejing.revenue.v1 import revenue_service_pb2_grpc
+from services.revenue.api.wire import from_amount, to_month
+from services.revenue.domain.term import add_months, months_between
+from services.revenue.storage import mrr
+from services.shared.db import Database
+from services.shared.db.paging import next_page_token, page_size, page_start
+from services.shared.errors import InvalidArgument
+
+MOST_MONTHS = 60
+
+
+class RevenueServicer(revenue_service_pb2_grpc.RevenueServiceServicer):
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def GetMrr(self, request: pb.GetMrrRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.GetMrrResponse:
+        month = to_month("month", request.month)
+        async with self._db.read() as read:
+            rows = await mrr.totals(read, month, month, _id(request.customer_id))
+        return pb.GetMrrResponse(mrr=pb.MonthMrr(month=request.month, totals=map(_to_total, rows)))
+
+    async def ListMrr(
+        self, request: pb.ListMrrRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListMrrResponse:
+        first, last = to_month("from_month", request.from_month), to_month("to_month", request.to_month)
+        count = months_between(first, last) + 1
+        if not 1 <= count <= MOST_MONTHS:
+            allowed = f"it must lie 0 to {MOST_MONTHS - 1} months after from_month, {request.from_month}"
+            raise InvalidArgument("to_month", request.to_month, allowed)
+        async with self._db.read() as read:
+            rows = await mrr.totals(read, first, last, _id(request.customer_id))
+        months = {
+            f"{add_months(first, n):%Y-%m}": pb.MonthMrr(month=f"{add_months(first, n):%Y-%m}") for n in range(count)
+        }
+        for row in rows:
+            months[f"{row.month:%Y-%m}"].totals.append(_to_total(row))
+        return pb.ListMrrResponse(months=months.values())
+
+    async def GetMrrBreakdown(
+        self, request: pb.GetMrrBreakdownRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetMrrBreakdownResponse:
+        limit = page_size(request.page_size)
+        start = page_start(request)
+        async with self._db.read() as read:
+            rows = await mrr.breakdown(
+                read,
+                to_month("month", request.month),
+                _id(request.customer_id),
+                limit=limit + 1,
+                after=(start[0], Decimal(start[1]), start[2]) if start else None,
+            )
+        answer = pb.GetMrrBreakdownResponse()
+        for row in rows[:limit]:
+            answer.orders.add(
+                order_id=str(row.id),
+                number=row.number,
+                customer_id=str(row.customer_id),
+                product=row.product,
+                mrr=from_amount(row.mrr, row.currency),
+                month_of_term=row.month_of_term,
+                months_in_term=row.months_in_term,
+            )
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            answer.next_page_token = next_page_token(request, (last.currency, last.mrr, last.id))
+        return answer
+
+
+def _to_total(row: Any) -> pb.CurrencyMrr:
+    return pb.CurrencyMrr(mrr=from_amount(row.mrr, row.currency), orders=row.orders, customers=row.customers)
+
+
+def _id(text: str) -> UUID | None:
+    return UUID(text) if text else None

@@ -1,0 +1,37 @@
+"""Customers as this service knows them: ids and keys, from the events of the customers service."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.revenue.storage.tables import customers
+from services.shared.db import Write
+
+
+async def project(write: Write, rows: Sequence[dict[str, Any]]) -> None:
+    """Takes over rows (id, external_id, number, version) that are newer than what is known."""
+    statement = upsert(customers).values(list(rows))
+    new = statement.excluded
+    await write.execute(
+        statement.on_conflict_do_update(
+            index_elements=["id"],
+            set_={"external_id": new.external_id, "number": new.number, "version": new.version},
+            where=customers.c.version < new.version,
+        )
+    )
+
+
+async def is_known(read: AsyncConnection, customer_id: UUID) -> bool:
+    return (await read.execute(select(customers.c.id).where(customers.c.id == customer_id))).one_or_none() is not None
+
+
+async def ids_by_external_id(read: AsyncConnection, external_ids: Sequence[str]) -> dict[str, UUID]:
+    """Those of the keys that are known."""
+    wanted = any_(bindparam(None, list(external_ids), ARRAY(Text)))
+    rows = await read.execute(select(customers.c.external_id, customers.c.id).where(customers.c.external_id == wanted))
+    return {row.external_id: row.id for row in rows}

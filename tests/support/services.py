@@ -1,0 +1,128 @@
+"""The services in this process, on real Postgres and NATS: each started once a session, when it is first asked for."""
+
+import asyncio
+import importlib
+import typing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+from pydantic import SecretStr
+
+from deploy.local.ports import free_port
+from kejing.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from services.shared.clock import utc_now
+from services.shared.rpc.client import AsMachine, MachineToken, assertion, channel
+from services.shared.runtime import Service
+from tests.support.infrastructure import TestInfrastructure
+
+NAMES = ("identity", "customers", "tasks", "health", "revenue", "notifications", "processes")
+
+
+class MovableClock:
+    """The services' clock: runs with the real one, shifted by what a test set. Give it to no Temporal test."""
+
+    def __init__(self) -> None:
+        self.shift = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.shift
+
+    def set(self, instant: datetime) -> None:
+        """From now on it is `instant` (UTC)."""
+        self.shift = instant.astimezone(UTC) - utc_now()
+
+
+@dataclass
+class RunningServices:
+    """Access to the services by gRPC, as people and machines have it."""
+
+    infrastructure: TestInfrastructure
+    clock: MovableClock = field(default_factory=MovableClock)
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in NAMES})
+    _started: dict[str, Service] = field(default_factory=dict)
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
+
+    def address(self, name: str) -> str:
+        return f"127.0.0.1:{self.ports[name]}"
+
+    async def start(self, *names: str) -> None:
+        """Starts the services that don't run yet, identity first. Contracts of others are called at their addresses."""
+        async with self._starting:
+            for name in dict.fromkeys(["identity", *names]):
+                if name not in self._started:
+                    service = await self._build(name)
+                    await service.start()
+                    self._started[name] = service
+
+    async def _build(self, name: str) -> Service:
+        main = importlib.import_module(f"services.{name}.main")
+        settings_class: Any = typing.get_type_hints(main.build)["settings"]
+        settings = settings_class(
+            bind=self.address(name),
+            database_url=SecretStr(await self.infrastructure.database_url(name)),
+            nats_url=SecretStr(await self.infrastructure.nats_url(name)),
+            command_key_file=self.infrastructure.command_key_file,
+            **{f"{peer}_address": self.address(peer) for peer in NAMES},
+        )
+        service: Service = await main.build(settings, self.clock)
+        return service
+
+    async def stop(self, name: str) -> None:
+        """Ends one service in order; `start` brings it back on the same database."""
+        await self._started.pop(name).stop()
+
+    def db(self, name: str) -> Any:
+        """The Database of a running service, to look at its rows."""
+        return self._started[name].db
+
+    async def sign_in(self, subject: str) -> str:
+        """An access token of "employee:<login>" or "machine:<name>"."""
+        await self.start("identity")
+        proof = assertion(self.infrastructure.command_key_file, subject)
+        stub = identity_service_pb2_grpc.IdentityServiceStub(self._plain("identity"))
+        answer = await stub.SignIn(identity_service_pb2.SignInRequest(assertion=proof))
+        token: str = answer.access_token
+        return token
+
+    async def stub(self, stub_class: Any, caller: str = "employee:admin") -> Any:
+        """A stub whose calls carry the token of `caller`; "" for calls without one. Starts the service."""
+        name = stub_class.__module__.split(".")[1]
+        await self.start(*([] if name in ("processes",) else [name]))
+        if not caller:
+            return stub_class(self._plain(name))
+        key = f"{name}|{caller}"
+        if key not in self._channels:
+            token = _Token(self, caller) if caller.startswith("employee:") else self._machine(caller)
+            self._channels[key] = channel(self.address(name), AsMachine(typing.cast(MachineToken, token)))
+        return stub_class(self._channels[key])
+
+    def _machine(self, caller: str) -> MachineToken:
+        name = caller.removeprefix("machine:")
+        return MachineToken(self._plain("identity"), self.infrastructure.command_key_file, name)
+
+    def _plain(self, name: str) -> grpc.aio.Channel:
+        if name not in self._channels:
+            self._channels[name] = channel(self.address(name))
+        return self._channels[name]
+
+    async def close(self) -> None:
+        for open_channel in self._channels.values():
+            await open_channel.close()
+        for service in reversed(list(self._started.values())):
+            await service.stop()
+
+
+class _Token:
+    """The token of an employee, signed in once."""
+
+    def __init__(self, services: RunningServices, subject: str) -> None:
+        self._services = services
+        self._subject = subject
+        self._token = ""
+
+    async def get(self) -> str:
+        self._token = self._token or await self._services.sign_in(self._subject)
+        return self._token
