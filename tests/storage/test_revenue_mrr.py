@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -92,7 +93,7 @@ def expected(rows: list[Case], customer_id: UUID | None) -> dict[tuple[date, str
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(cases(), max_size=12))
 async def test_sql_and_python_agree(db: Database, rows: list[Case]) -> None:
-    with pytest.raises(RolledBack):
+    with pytest.raises(RolledBack):  # noqa: PT012 - nothing of it stays
         async with db.transaction() as write:
             for case in rows:
                 order_id = new_id()
@@ -124,7 +125,8 @@ async def test_the_orders_behind_a_figure_sum_to_it_page_by_page(db: Database) -
     month = date(2025, 11, 1)
     async with db.read() as read:
         totals = {row.currency: row.mrr for row in await mrr.totals(read, month, month, None)}
-        seen, after = [], None
+        seen: list[Any] = []
+        after = None
         while page := await mrr.breakdown(read, month, None, limit=5, after=after):
             seen += page
             after = (page[-1].currency, page[-1].mrr, page[-1].id)

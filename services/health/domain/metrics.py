@@ -34,9 +34,7 @@ _CATALOGUE = (
         maximum=1,
         whole=False,
     ),
-    _metric(
-        "active_days_14d", "Days of 14 on which at least one user was active.", "days", 14, maximum=14, whole=True
-    ),
+    _metric("active_days_14d", "Days of 14 on which at least one user was active.", "days", 14, maximum=14, whole=True),
     _metric("tickets_14d", "Tickets opened in 14 days.", "tickets", 14, maximum=None, whole=True),
     _metric(
         "urgent_open_tickets_7d",

@@ -109,7 +109,9 @@ def check_rules(rules: Rules, path: str) -> None:
         InvalidArgument: as services.shared.conditions.check, and LEVELS_OVERLAP.
     """
     if not 0 < rules.minimum_data_share <= 1:
-        raise InvalidArgument(f"{path}.minimum_data_share", str(rules.minimum_data_share), "it must be above 0 and at most 1")
+        raise InvalidArgument(
+            f"{path}.minimum_data_share", str(rules.minimum_data_share), "it must be above 0 and at most 1"
+        )
     check(rules.at_risk, FIELDS, f"{path}.at_risk")
     check(rules.excellent, FIELDS, f"{path}.excellent")
     for danger in alternatives(rules.at_risk, f"{path}.at_risk"):

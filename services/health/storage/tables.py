@@ -141,7 +141,6 @@ alert_subscriptions = Table(
     Column("to_status", Text),
     Column("created_by", Text),
     Column("created_at", DateTime(timezone=True)),
-    Column("deleted_at", DateTime(timezone=True)),
 )
 
 alerts = Table(

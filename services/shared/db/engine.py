@@ -27,7 +27,7 @@ class Database:
             "max_overflow": 0,
             "execution_options": KEEP_ROWCOUNT,
             "pool_timeout": 10,
-            "pool_pre_ping": False,
+            "hide_parameters": True,  # values may be personal; they must not reach error texts and logs
         }
         self.clock = clock
         self.committed = Committed()

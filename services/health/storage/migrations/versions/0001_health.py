@@ -83,7 +83,7 @@ def upgrade() -> None:
         create table alert_subscriptions (
             id uuid primary key,
             any_fall boolean not null, from_status text, to_status text,
-            created_by text not null, created_at timestamptz not null, deleted_at timestamptz
+            created_by text not null, created_at timestamptz not null
         );
         create table alerts (
             id uuid primary key,

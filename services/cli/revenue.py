@@ -1,0 +1,161 @@
+"""`kejing orders …` and `kejing mrr`: contract orders, and what recurs."""
+
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.failure import CommandFailed
+from services.cli.options import ADMIN, As, Json
+
+app = typer.Typer()
+orders = typer.Typer(no_args_is_help=True)
+app.add_typer(orders, name="orders", help="Contract orders.")
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
+
+
+@orders.command("list")
+def list_orders(
+    customer: Annotated[str, typer.Option(metavar="ID", help="Only those of this customer.")] = "",
+    ends_from: Day = None,
+    ends_to: Day = None,
+    size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
+    page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
+    login: As = ADMIN,
+    as_json: Json = False,
+) -> None:
+    """List orders, those whose term started last first."""
+    from kejing.revenue.v1 import orders_service_pb2, orders_service_pb2_grpc
+    from services.cli.client import connect
+    from services.cli.output import show
+
+    asked = orders_service_pb2.ListOrdersRequest(
+        page_size=size, page_token=page, customer_id=customer, ends_from=_day(ends_from), ends_to=_day(ends_to)
+    )
+    with connect(login) as kejing:
+        answer = kejing.stub(orders_service_pb2_grpc.OrdersServiceStub).ListOrders(asked)
+    columns: dict[str, Any] = {"number": "number", "customer": "customer_id", "product": "product", "price": _price,
+               "from": "term_start", "to": "term_end", "status": "status", "id": "id"}  # fmt: skip
+    show(answer, answer.orders, columns, as_json=as_json)
+
+
+@orders.command("create")
+def create_order(
+    number: Annotated[str, typer.Argument(help="The number on the contract.")],
+    customer: Annotated[str, typer.Option(metavar="ID")],
+    product: Annotated[str, typer.Option()],
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="First day of the term.")],
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Last day; open-ended without.")
+    ] = None,
+    amount: Annotated[str, typer.Option(help="Price of the whole term, net of tax.")] = "",
+    monthly: Annotated[str, typer.Option(help="Price of a month, net of tax.")] = "",
+    currency: Annotated[str, typer.Option()] = "CNY",
+    signed: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="First day of the term without.")
+    ] = None,
+    renews: Annotated[str, typer.Option(metavar="ID", help="The order that this one renews.")] = "",
+    counts_to_mrr: Annotated[bool, typer.Option("--mrr/--one-time", help="Whether it recurs.")] = True,
+    draft: Annotated[bool, typer.Option("--draft", help="Not signed yet.")] = False,
+    login: As = ADMIN,
+    as_json: Json = False,
+) -> None:
+    """Enter an order."""
+    from kejing.revenue.v1 import order_pb2, orders_service_pb2, orders_service_pb2_grpc
+    from services.cli.client import connect, new_request_id
+    from services.cli.output import show_one
+
+    if bool(amount) == bool(monthly):
+        raise CommandFailed("give --amount for the whole term, or --monthly for each month")
+    wanted = orders_service_pb2.CreateOrderRequest(
+        request_id=new_request_id(),
+        number=number,
+        customer_id=customer,
+        product=product,
+        amount=_money(amount, currency),
+        monthly_price=_money(monthly, currency),
+        signed_date=_day(signed or start),
+        term_start=_day(start),
+        term_end=_day(end),
+        counts_to_mrr=counts_to_mrr,
+        renews_order_id=renews,
+        status=order_pb2.ORDER_STATUS_DRAFT if draft else order_pb2.ORDER_STATUS_EFFECTIVE,
+    )
+    with connect(login) as kejing:
+        answer = kejing.stub(orders_service_pb2_grpc.OrdersServiceStub).CreateOrder(wanted)
+    fields: dict[str, Any] = {"id": "id", "number": "number", "price": _price, "from": "term_start", "to": "term_end",
+              "counts until": "last_day", "status": "status"}  # fmt: skip
+    show_one(answer, answer.order, fields, as_json=as_json)
+
+
+@app.command()
+def mrr(
+    year: Annotated[int, typer.Option(min=1900, max=2099, help="This year without.")] = 0,
+    customer: Annotated[str, typer.Option(metavar="ID", help="Only of this customer.")] = "",
+    login: As = ADMIN,
+    as_json: Json = False,
+) -> None:
+    """Show the monthly recurring revenue of a year, as each month's last day finds it."""
+    from kejing.revenue.v1 import revenue_service_pb2, revenue_service_pb2_grpc
+    from services.cli.client import connect
+    from services.cli.output import console, print_json
+
+    year = year or date.today().year  # noqa: DTZ011 - only a default
+    asked = revenue_service_pb2.ListMrrRequest(from_month=f"{year}-01", to_month=f"{year}-12", customer_id=customer)
+    with connect(login) as kejing:
+        answer = kejing.stub(revenue_service_pb2_grpc.RevenueServiceStub).ListMrr(asked)
+    if as_json:
+        print_json(answer)
+    else:
+        console().print(mrr_table(answer.months))
+
+
+def mrr_table(months: Any) -> Any:
+    """A row a month, a column a currency.
+
+    Args:
+        months: kejing.revenue.v1.MonthMrr messages.
+    """
+    from rich.table import Table
+
+    currencies = sorted({total.mrr.currency_code for month in months for total in month.totals})
+    table = Table("month", box=None, header_style="bold", pad_edge=False)
+    for heading in (*(f"MRR {currency}" for currency in currencies), "orders"):
+        table.add_column(heading, justify="right")
+    for month in months:
+        totals = {total.mrr.currency_code: total for total in month.totals}
+        shown = [f"{amount_of(totals[c].mrr):,.2f}" if c in totals else "—" for c in currencies]
+        table.add_row(month.month, *shown, str(sum(total.orders for total in month.totals)))
+    return table
+
+
+def _price(order: Any) -> str:
+    priced = order.WhichOneof("price")
+    money = getattr(order, priced)
+    return f"{money.currency_code} {amount_of(money):,.2f}" + (" a month" if priced == "monthly_price" else "")
+
+
+def amount_of(money: Any) -> Decimal:
+    """The amount of a google.type.Money."""
+    return money.units + Decimal(money.nanos) / 10**9
+
+
+def _money(text: str, currency: str) -> Any:
+    from google.type.money_pb2 import Money
+
+    if not text:
+        return None
+    try:
+        amount = Decimal(text.replace(",", ""))
+        units = int(amount)
+    except (InvalidOperation, ValueError, OverflowError):
+        raise CommandFailed(f"{text!r} is no amount; write it like 12000 or 12000.50") from None
+    return Money(currency_code=currency, units=units, nanos=int((amount - units) * 10**9))
+
+
+def _day(value: date | None) -> Any:
+    from google.type.date_pb2 import Date
+
+    return Date(year=value.year, month=value.month, day=value.day) if value else None

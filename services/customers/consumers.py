@@ -1,0 +1,47 @@
+"""Events of other services → customers' own state."""
+
+from datetime import UTC
+from uuid import UUID
+
+from kejing.common.v1.events_pb2 import Event
+from kejing.health.v1 import events_pb2 as health
+from kejing.health.v1.health_pb2 import HealthStatus
+from kejing.identity.v1 import events_pb2 as identity
+from kejing.revenue.v1 import events_pb2 as revenue
+from services.customers.api.wire import emit_changed, from_date
+from services.customers.storage import projections
+from services.customers.storage.projections import HealthOfWeek
+
+from services.shared.db import Write
+
+
+async def employees_changed(write: Write, _event: Event, payload: identity.EmployeesChanged) -> None:
+    """Keeps who may be named as an owner by his login."""
+    rows = [{"id": UUID(e.id), "login": e.login, "active": e.active, "version": e.version} for e in payload.employees]
+    await projections.put_employees(write, rows)
+
+
+async def contract_ends_changed(write: Write, _event: Event, payload: revenue.ContractEndsChanged) -> None:
+    """What orders say of a contract's end wins over what an import said."""
+    moved = []
+    for told in sorted(payload.ends, key=lambda end: end.customer_id):
+        end = from_date(told.last_contract_end) if told.HasField("last_contract_end") else None
+        customer_id = UUID(told.customer_id)
+        if await projections.set_contract_end(write, customer_id, end, told.version):
+            moved.append(customer_id)
+    await emit_changed(write, moved)
+
+
+async def health_changed(write: Write, _event: Event, payload: health.HealthChanged) -> None:
+    """Shown beside the customer; health itself owns it, so that no event goes out."""
+    for item in sorted(payload.items, key=lambda item: item.customer_id):
+        status = HealthStatus.Name(item.status).removeprefix("HEALTH_STATUS_")
+        computed_at = item.computed_at.ToDatetime(tzinfo=UTC)
+        await projections.set_health(write, HealthOfWeek(UUID(item.customer_id), item.week, status, computed_at))
+
+
+HANDLERS = {
+    identity.EmployeesChanged: employees_changed,
+    revenue.ContractEndsChanged: contract_ends_changed,
+    health.HealthChanged: health_changed,
+}

@@ -1,0 +1,61 @@
+"""What other services told: employees, ends of contracts, health. Only what is newer than the known is applied."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.customers.storage.tables import customers, employees
+from services.shared.db import Write
+
+
+async def put_employees(write: Write, rows: Sequence[dict[str, Any]]) -> None:
+    """`rows`: id, login, active, version of each."""
+    for row in rows:
+        known = upsert(employees).values(row)
+        newer = {name: known.excluded[name] for name in ("login", "active", "version")}
+        await write.execute(
+            known.on_conflict_do_update(
+                index_elements=["id"], set_=newer, where=employees.c.version < known.excluded.version
+            )
+        )
+
+
+async def set_contract_end(write: Write, customer_id: UUID, end: date | None, version: int) -> bool:
+    """Whether the customer's end became another one."""
+    mine = (customers.c.id == customer_id) & (customers.c.contract_end_version < version)
+    moved = update(customers).where(mine, customers.c.last_contract_end.is_distinct_from(end)).values(
+        last_contract_end=end, contract_end_version=version, version=customers.c.version + 1, updated_at=write.now
+    )  # fmt: skip
+    if (await write.execute(moved)).rowcount:
+        return True
+    await write.execute(update(customers).where(mine).values(contract_end_version=version))
+    return False
+
+
+@dataclass(frozen=True)
+class HealthOfWeek:
+    """A customer's health; `week` is an ISO week such as "2026-W47"."""
+
+    customer_id: UUID
+    week: str
+    status: str
+    computed_at: datetime
+
+
+async def set_health(write: Write, health: HealthOfWeek) -> None:
+    """An older week never replaces a newer one; of two computations for one week the later counts."""
+    newer = or_(
+        customers.c.health_week.is_(None),
+        customers.c.health_week < health.week,
+        (customers.c.health_week == health.week) & (customers.c.health_computed_at < health.computed_at),
+    )
+    await write.execute(
+        update(customers)
+        .where(customers.c.id == health.customer_id, newer)
+        .values(health_status=health.status, health_week=health.week, health_computed_at=health.computed_at)
+    )

@@ -1,0 +1,54 @@
+"""Customers as this service knows them: keys and seats, from the events of the customers service."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, Uuid, any_, bindparam, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.health.storage.tables import customers
+from services.shared.db import Write
+from services.shared.errors import NotFound
+
+
+async def project(write: Write, rows: Sequence[dict[str, Any]]) -> None:
+    """Takes over rows (id, external_id, seats, created_at, version) that are newer than what is known."""
+    statement = upsert(customers).values(list(rows))
+    new = statement.excluded
+    changed = {name: new[name] for name in ("external_id", "seats", "created_at", "version")}
+    await write.execute(
+        statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=customers.c.version < new.version)
+    )
+
+
+async def require(read: AsyncConnection, customer_id: UUID) -> None:
+    """Raises NotFound where there is no such customer."""
+    found = await read.execute(select(customers.c.id).where(customers.c.id == customer_id))
+    if found.one_or_none() is None:
+        raise NotFound("customer", customer_id)
+
+
+async def ids_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, UUID]:
+    """The customers that are known, by those of `keys` (ids or external ids) that they were asked for with."""
+    ids = [UUID(key) for key in keys if _is_id(key)]
+    known = select(customers.c.id, customers.c.external_id).where(
+        or_(
+            customers.c.id == any_(bindparam(None, ids, ARRAY(Uuid))),
+            customers.c.external_id == any_(bindparam(None, list(keys), ARRAY(Text))),
+        )
+    )
+    found: dict[str, UUID] = {}
+    for row in await connection.execute(known):
+        found[row.external_id] = row.id
+        found[str(row.id)] = row.id
+    return found
+
+
+def _is_id(key: str) -> bool:
+    try:
+        return str(UUID(key)) == key
+    except ValueError:
+        return False

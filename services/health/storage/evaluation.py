@@ -1,0 +1,223 @@
+"""The evaluation of one key range: one statement, which takes effect once."""
+
+from typing import Any
+
+from sqlalchemy import (
+    Date,
+    DateTime,
+    Executable,
+    Integer,
+    Row,
+    String,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.health.domain.rules import Rules, Status
+from services.health.domain.weeks import Week
+from services.health.storage.inputs import inputs, usage_of_range, windows
+from services.health.storage.tables import (
+    customers,
+    evaluation_ranges,
+    evaluations,
+    health_current,
+    health_results,
+    health_transitions,
+)
+from services.shared.conditions.sql import to_sql
+from services.shared.db import Write
+
+
+async def evaluate_range(
+    write: Write, run: Row[Any], row: Row[Any], rules: Rules, parameters: dict[str, Any]
+) -> list[Row[Any]]:
+    """Evaluates the customers of an evaluation_ranges row, unless that was done; answers whose present health changed.
+
+    Args:
+        run: the evaluations row.
+        row: the evaluation_ranges row.
+        rules: the rules of the run.
+        parameters: `week_ended_at`, the instant after which the run's week is over.
+
+    Returns:
+        (customer_id, status, previous_status) of customers whose present status is another one now, by id.
+    """
+    latest = await _is_latest(write, run)
+    # Ranges of the latest week run side by side. An earlier week, which asks what later ones found, runs alone.
+    lock = "pg_advisory_xact_lock_shared" if latest else "pg_advisory_xact_lock"
+    await write.execute(text(f"select {lock}(hashtext('kejing health evaluation'))"))
+    # A range is less than a bucket of the statistics: with its bounds as literals the planner expects one row and loops
+    # over unindexed aggregates, hundreds of times slower.
+    await write.execute(text("set local plan_cache_mode = force_generic_plan"))
+    values = {
+        "run_id": run.id, "range": row.number, "rule_set_id": run.rule_set_id, "first_id": row.first_id,
+        "end_id": row.end_id, "week": run.week, "planned_at": run.planned_at, "now": write.now,
+        **parameters, **windows(Week(run.week)),
+    }  # fmt: skip
+    return list((await write.execute(statement(rules, latest), values)).all())
+
+
+async def _is_latest(write: Write, run: Row[Any]) -> bool:
+    """Whether no other run is about this or a later week."""
+    other = exists().where(evaluations.c.week >= run.week, evaluations.c.id != run.id)
+    return not (await write.execute(select(other))).scalar_one()
+
+
+def statement(rules: Rules, latest: bool) -> Executable:
+    """The statement, with the parameters that `evaluate_range` gives.
+
+    Where `latest`, no result of this or a later week can be there, so that the present status is the previous one.
+    """
+    found = _found(rules, latest).cte("found")
+    once = _once(found)
+    results = _results(found, once)
+    transitions = _transitions(found, once)
+    current = _current(found, once, latest)
+    return (
+        select(found.c.customer_id, found.c.status, found.c.previous_status)
+        .join(current, current.c.customer_id == found.c.customer_id)
+        .order_by(found.c.customer_id)
+        .add_cte(results, transitions)
+    )
+
+
+def _found(rules: Rules, latest: bool) -> Any:
+    """Every customer of the range with status, inputs, previous and present status."""
+    raw = usage_of_range().subquery("raw")
+    first_id, end_id = bindparam("first_id", type_=Uuid), bindparam("end_id", type_=Uuid)
+    present = (
+        select(health_current)
+        .where(health_current.c.customer_id >= first_id, health_current.c.customer_id < end_id)
+        .subquery("present")
+    )
+    before = (
+        select(health_results.c.status)
+        .where(health_results.c.customer_id == customers.c.id, health_results.c.week < bindparam("week", type_=Date))
+        .order_by(health_results.c.week.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    values = inputs(raw)
+    return (
+        select(
+            customers.c.id.label("customer_id"),
+            _status(rules, values).label("status"),
+            func.coalesce(present.c.status if latest else before, Status.NOT_COMPUTED.value).label("previous_status"),
+            present.c.status.label("present_status"),
+            func.jsonb_build_object(
+                *(
+                    part
+                    for key, value in values.items()
+                    for part in (literal(key, Text), cast(func.trim_scale(value), Text))
+                )
+            ).label("inputs"),
+            raw.c.data_until,
+        )
+        .outerjoin(raw, raw.c.customer_id == customers.c.id)
+        .outerjoin(present, present.c.customer_id == customers.c.id)
+        .where(
+            customers.c.id >= first_id,
+            customers.c.id < end_id,
+            customers.c.created_at <= bindparam("planned_at", type_=DateTime(timezone=True)),
+            # who came after the week has a place in it only with figures that reach back into it
+            or_(
+                customers.c.created_at < bindparam("week_ended_at", type_=DateTime(timezone=True)),
+                raw.c.customer_id.is_not(None),
+            ),
+        )
+    )
+
+
+def _status(rules: Rules, values: dict[str, Any]) -> Any:
+    """The SQL form of domain.rules.status."""
+    known = [cast(values[comparison.field].is_not(None), Integer) for comparison in rules.comparisons]
+    total = known[0]
+    for one in known[1:]:
+        total = total + one
+    return case(
+        (total < rules.answers_needed, literal(Status.INSUFFICIENT_DATA.value, String)),
+        (to_sql(rules.at_risk, values), literal(Status.AT_RISK.value, String)),
+        (to_sql(rules.excellent, values), literal(Status.EXCELLENT.value, String)),
+        else_=literal(Status.FAIR.value, String),
+    )
+
+
+def _once(found: Any) -> Any:
+    """Marks the range as done; gives a row only the first time, on which every write of the statement depends."""
+    counted = select(func.count()).select_from(found)
+    return (
+        update(evaluation_ranges)
+        .where(
+            evaluation_ranges.c.run_id == bindparam("run_id", type_=Uuid),
+            evaluation_ranges.c.number == bindparam("range", type_=Integer),
+            evaluation_ranges.c.done_at.is_(None),
+        )
+        .values(
+            done_at=_now(),
+            customers=counted.scalar_subquery(),
+            transitions=counted.where(found.c.status != found.c.previous_status).scalar_subquery(),
+        )
+        .returning(evaluation_ranges.c.number)
+        .cte("once")
+    )
+
+
+def _results(found: Any, once: Any) -> Any:
+    """The history: a row per customer and week, replaced where another run for the week finds otherwise."""
+    names = ["customer_id", "week", "status", "previous_status", "rule_set_id", "inputs", "data_until", "computed_at"]
+    rows = select(
+        found.c.customer_id, bindparam("week", type_=Date), found.c.status, found.c.previous_status,
+        bindparam("rule_set_id", type_=Uuid), found.c.inputs, found.c.data_until, _now(),
+    ).where(exists(select(once.c.number)))  # fmt: skip
+    insertion = upsert(health_results).from_select(names, rows)
+    told = names[2:-1]
+    return insertion.on_conflict_do_update(
+        index_elements=["customer_id", "week"],
+        set_={name: insertion.excluded[name] for name in (*told, "computed_at")},
+        where=or_(*(health_results.c[name].is_distinct_from(insertion.excluded[name]) for name in told)),
+    ).cte("results")
+
+
+def _transitions(found: Any, once: Any) -> Any:
+    rows = select(
+        bindparam("run_id", type_=Uuid), found.c.customer_id, bindparam("week", type_=Date),
+        found.c.previous_status, found.c.status,
+    ).where(found.c.status != found.c.previous_status, exists(select(once.c.number)))  # fmt: skip
+    names = ["run_id", "customer_id", "week", "from_status", "to_status"]
+    return upsert(health_transitions).from_select(names, rows).on_conflict_do_nothing().cte("transitions")
+
+
+def _current(found: Any, once: Any, latest: bool) -> Any:
+    """The present status, written where it changes and no later week is known."""
+    changed = and_(found.c.present_status.is_distinct_from(found.c.status), exists(select(once.c.number)))
+    rows = select(found.c.customer_id, found.c.status).where(changed)
+    if not latest:
+        later = (
+            select(health_results.c.week)
+            .where(health_results.c.customer_id == found.c.customer_id)
+            .where(health_results.c.week > bindparam("week", type_=Date))
+            .limit(1)
+        )
+        rows = rows.where(later.scalar_subquery().is_(None))
+    insertion = upsert(health_current).from_select(["customer_id", "status"], rows)
+    return (
+        insertion.on_conflict_do_update(index_elements=["customer_id"], set_={"status": insertion.excluded.status})
+        .returning(health_current.c.customer_id)
+        .cte("current")
+    )
+
+
+def _now() -> Any:
+    return bindparam("now", type_=DateTime(timezone=True))
