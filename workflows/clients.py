@@ -4,7 +4,8 @@ A refusal travels unharmed from a service to the caller of an order: gRPC status
 its details (activity, update handler) → the same refusal again (ProcessesService).
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import grpc
@@ -16,8 +17,11 @@ from temporalio.exceptions import ApplicationError
 from kejing.customers.v1 import customers_service_pb2_grpc
 from kejing.health.v1 import alerts_service_pb2_grpc, evaluations_service_pb2_grpc
 from kejing.notifications.v1 import inbox_service_pb2_grpc
-from kejing.tasks.v1 import process_definitions_service_pb2_grpc, process_records_service_pb2_grpc
-from kejing.tasks.v1 import tasks_service_pb2_grpc
+from kejing.tasks.v1 import (
+    process_definitions_service_pb2_grpc,
+    process_records_service_pb2_grpc,
+    tasks_service_pb2_grpc,
+)
 from services.shared.errors import Refusal, Violation
 from services.shared.rpc.client import AsMachine, MachineToken, channel
 from workflows.settings import WorkflowsSettings
@@ -76,6 +80,15 @@ async def ask(call: Awaitable[Answer]) -> Answer:
             type=reason_of(status),
             non_retryable=error.code() in FINAL,
         ) from None
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Around a call on behalf of a caller: the service's refusal becomes ours, unchanged."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise refusal_of(status_of(error)) from None
 
 
 def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:

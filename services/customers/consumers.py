@@ -3,6 +3,8 @@
 from datetime import UTC
 from uuid import UUID
 
+from google.protobuf.message import Message
+
 from kejing.common.v1.events_pb2 import Event
 from kejing.health.v1 import events_pb2 as health
 from kejing.health.v1.health_pb2 import HealthStatus
@@ -11,8 +13,8 @@ from kejing.revenue.v1 import events_pb2 as revenue
 from services.customers.api.wire import emit_changed, from_date
 from services.customers.storage import projections
 from services.customers.storage.projections import HealthOfWeek
-
 from services.shared.db import Write
+from services.shared.messaging.consumer import Handler
 
 
 async def employees_changed(write: Write, _event: Event, payload: identity.EmployeesChanged) -> None:
@@ -40,7 +42,7 @@ async def health_changed(write: Write, _event: Event, payload: health.HealthChan
         await projections.set_health(write, HealthOfWeek(UUID(item.customer_id), item.week, status, computed_at))
 
 
-HANDLERS = {
+HANDLERS: dict[type[Message], Handler] = {
     identity.EmployeesChanged: employees_changed,
     revenue.ContractEndsChanged: contract_ends_changed,
     health.HealthChanged: health_changed,

@@ -22,9 +22,6 @@ from google.type.timeofday_pb2 import TimeOfDay
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from deploy.local import topology
-from kejing.customers.v1 import customers_service_pb2 as customers
-from kejing.customers.v1 import customers_service_pb2_grpc as customers_grpc
-from kejing.customers.v1 import import_pb2
 from kejing.notifications.v1 import inbox_pb2, inbox_service_pb2, inbox_service_pb2_grpc
 from kejing.operations.v1 import dead_letters_service_pb2, dead_letters_service_pb2_grpc
 from kejing.processes.v1 import processes_service_pb2 as orders
@@ -39,7 +36,7 @@ from kejing.tasks.v1 import process_records_service_pb2_grpc as records_grpc
 from kejing.tasks.v1 import tasks_service_pb2 as tasks
 from kejing.tasks.v1 import tasks_service_pb2_grpc as tasks_grpc
 from tests.support.eventually import eventually
-from tests.support.persistence import PersistentClient
+from tests.support.persistence import PersistentClient, a_customer
 from tests.support.stack import LocalStack, local_stack
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -254,22 +251,6 @@ def to_deadline(instant: datetime) -> task_pb2.Deadline:
     local = instant.astimezone(ZONE)
     return task_pb2.Deadline(date=Date(year=local.year, month=local.month, day=local.day),
                              time=TimeOfDay(hours=local.hour, minutes=local.minute, seconds=local.second))  # fmt: skip
-
-
-async def a_customer(client: PersistentClient) -> str:
-    """A customer, imported as all customers are."""
-    stub = client.stub(customers_grpc.CustomersServiceStub)
-    columns = {"external_id": import_pb2.ColumnMapping(column="id"), "name": import_pb2.ColumnMapping(column="name")}
-    start = import_pb2.ImportStart(request_id=str(uuid4()), source="test", mapping=import_pb2.Mapping(columns=columns))
-    parts = [
-        customers.ImportCustomersRequest(start=start),
-        customers.ImportCustomersRequest(data=b"id,name\nC-1,Acme\n"),
-    ]
-    result = (await stub.ImportCustomers(iter(parts))).result
-    assert result.created == 1, result
-    listed = await stub.ListCustomers(customers.ListCustomersRequest())
-    customer_id: str = listed.customers[0].id
-    return customer_id
 
 
 async def publish_definition(client: PersistentClient) -> None:

@@ -93,7 +93,7 @@ def expected(rows: list[Case], customer_id: UUID | None) -> dict[tuple[date, str
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(cases(), max_size=12))
 async def test_sql_and_python_agree(db: Database, rows: list[Case]) -> None:
-    with pytest.raises(RolledBack):  # noqa: PT012 - nothing of it stays
+    with pytest.raises(RolledBack):
         async with db.transaction() as write:
             for case in rows:
                 order_id = new_id()

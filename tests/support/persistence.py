@@ -3,9 +3,13 @@
 import asyncio
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import grpc
 
+from kejing.customers.v1 import customers_service_pb2 as customers
+from kejing.customers.v1 import customers_service_pb2_grpc as customers_grpc
+from kejing.customers.v1 import import_pb2
 from kejing.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from services.shared.rpc.client import AsMachine, MachineToken, assertion, channel
 
@@ -52,3 +56,18 @@ class PersistentClient:
     async def close(self) -> None:
         for open_channel in self._channels.values():
             await open_channel.close()
+
+
+async def a_customer(client: PersistentClient) -> str:
+    """The id of the customer Acme, imported as all customers are; the same one when it is asked for again."""
+    stub = client.stub(customers_grpc.CustomersServiceStub)
+    columns = {"external_id": import_pb2.ColumnMapping(column="id"), "name": import_pb2.ColumnMapping(column="name")}
+    start = import_pb2.ImportStart(request_id=str(uuid4()), source="test", mapping=import_pb2.Mapping(columns=columns))
+    parts = [
+        customers.ImportCustomersRequest(start=start),
+        customers.ImportCustomersRequest(data=b"id,name\nC-1,Acme\n"),
+    ]
+    await stub.ImportCustomers(iter(parts))
+    listed = await stub.ListCustomers(customers.ListCustomersRequest(name_prefix="Acme"))
+    customer_id: str = listed.customers[0].id
+    return customer_id

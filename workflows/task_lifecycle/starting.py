@@ -3,16 +3,12 @@
 from datetime import UTC, datetime
 
 from temporalio.client import Client
-from temporalio.common import (
-    Priority,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from workflows.names import CUSTOMER_ID, DUE_AT, OVERDUE, OWNER_ID, THEME_KEY, TaskQueue, task_workflow
+from workflows.attributes import initial
+from workflows.names import TaskQueue, task_workflow
+from workflows.task_lifecycle.display import search_attributes, summary
 from workflows.task_lifecycle.types import ClockState, TaskClock
 from workflows.task_lifecycle.workflow import TaskLifecycle
 
@@ -33,13 +29,7 @@ async def send_clock(
     if not clock.open:
         await _signal_if_running(client, clock, signal)
         return
-    attributes = [
-        SearchAttributePair(CUSTOMER_ID, clock.customer_id),
-        SearchAttributePair(THEME_KEY, clock.theme_key),
-        SearchAttributePair(OWNER_ID, clock.assignee_id),
-        SearchAttributePair(DUE_AT, clock.deadline_at),
-        SearchAttributePair(OVERDUE, clock.deadline_at <= datetime.now(UTC)),
-    ]
+    overdue = clock.deadline_at <= datetime.now(UTC)
     await client.start_workflow(
         TaskLifecycle.run,
         ClockState(clock, zone),
@@ -49,8 +39,8 @@ async def send_clock(
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         start_signal=signal,
         start_signal_args=[clock],
-        search_attributes=TypedSearchAttributes(attributes),
-        static_summary=f"Task · {clock.theme_key} · {clock.customer_label}",
+        search_attributes=initial(search_attributes(clock, overdue)),
+        static_summary=summary(clock),
         priority=priority,
     )
 

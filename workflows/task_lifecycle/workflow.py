@@ -1,14 +1,14 @@
 """TaskLifecycle: the clock of one task."""
 
-import asyncio
-from datetime import timedelta
+from dataclasses import replace
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from workflows.names import CUSTOMER_ID, DUE_AT, OVERDUE, OWNER_ID, THEME_KEY
+from workflows.attributes import changes
 from workflows.policies import ATTEMPT, PATIENT
 from workflows.task_lifecycle.deadline import next_notice, still_rung
+from workflows.task_lifecycle.display import details, search_attributes
 from workflows.task_lifecycle.types import ClockState, Notice, RingAnswer, RingOutcome, TaskClock
 from workflows.times import in_zone
 
@@ -81,7 +81,7 @@ class TaskLifecycle:
                 timeout=notice.due_at - workflow.now(),
                 timeout_summary=f"{notice.kind.lower()} {in_zone(notice.due_at, self._zone)}",
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
 
     async def _ring(self, notice: Notice) -> None:
@@ -101,30 +101,15 @@ class TaskLifecycle:
                 raise
             # The service refuses the ring itself, so no later one would fare better: there is no such task any more.
             workflow.logger.warning("ring refused: %s %s", error.cause.type, error.cause.message)
-            answer = RingAnswer(RingOutcome.CLOSED, self._closed())
+            answer = RingAnswer(RingOutcome.CLOSED, replace(self._clock, open=False))
         self._rung.append(notice)
-        if answer.outcome is RingOutcome.CLOSED:
-            answer = RingAnswer(answer.outcome, answer.clock if not answer.clock.open else self._closed())
         if self._changes == known or answer.clock.version > self._clock.version:
             self._set(answer.clock)
 
-    def _closed(self) -> TaskClock:
-        clock = self._clock
-        return TaskClock(clock.task_id, clock.customer_id, clock.customer_label, clock.theme_key, clock.assignee_id,
-                         clock.deadline_at, clock.reminders_at, clock.version, open=False)  # fmt: skip
-
     def _show(self) -> None:
         """What operators read and filter by."""
-        clock, now = self._clock, workflow.now()
-        overdue = clock.deadline_at <= now
-        wanted = {CUSTOMER_ID: clock.customer_id, THEME_KEY: clock.theme_key, OWNER_ID: clock.assignee_id,
-                  DUE_AT: clock.deadline_at, OVERDUE: overdue}  # fmt: skip
-        shown = workflow.info().typed_search_attributes
-        changed = [key.value_set(value) for key, value in wanted.items() if shown.get(key) != value]  # type: ignore[attr-defined]
+        overdue = self._clock.deadline_at <= workflow.now()
+        changed = changes(search_attributes(self._clock, overdue), workflow.info().typed_search_attributes)
         if changed:
             workflow.upsert_search_attributes(changed)
-        workflow.set_current_details(
-            f"**{'Overdue since' if overdue else 'Due'}** {in_zone(clock.deadline_at, self._zone)}  \n"
-            f"waits for the task to be completed, postponed or cancelled  \n"
-            f"task version {clock.version}"
-        )
+        workflow.set_current_details(details(self._clock, overdue, self._zone))

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 from services.customers.domain.fields import Value
 from services.customers.domain.mapping import FieldMapping
@@ -53,7 +53,7 @@ def read_rows(file: TextIO, mapping: FieldMapping) -> Iterator[Row | list[Reject
             yield [Rejection(line, *wrong) for wrong in values]
 
 
-def _next_filled(reader: "csv._reader") -> tuple[list[str] | None, int]:
+def _next_filled(reader: Any) -> tuple[list[str] | None, int]:
     """The next row that isn't blank, and the line at which it begins."""
     while True:
         line = reader.line_num + 1

@@ -83,7 +83,7 @@ def reasons(rules: Rules, inputs: Values) -> list[Reason]:
 
 
 def moved(rules: Rules, before: Values, after: Values) -> Moved | None:
-    """The first comparison whose answer changed, as its metric's move: among the danger level's, then the excellent one's."""
+    """The first comparison whose answer changed, the danger level's first, as its metric's move."""
     for _, comparison in _by_level(rules):
         if comparison.answer(before) != comparison.answer(after):
             return Moved(comparison.field, before.get(comparison.field), after.get(comparison.field))
@@ -99,8 +99,8 @@ def _by_level(rules: Rules) -> Iterator[tuple[Status, Comparison]]:
 def check_rules(rules: Rules, path: str) -> None:
     """Refuses rules that can't be meant.
 
-    Levels overlap where one metric's value fits both. That both levels can hold by different metrics is no overlap: then
-    danger counts.
+    Levels overlap where one metric's value fits both. That both levels can hold by different metrics is no overlap:
+    then danger counts.
 
     Args:
         path: where the rule set stands in the request.

@@ -1,5 +1,7 @@
 """The evaluation of one key range: one statement, which takes effect once."""
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -143,11 +145,8 @@ def _found(rules: Rules, latest: bool) -> Any:
 def _status(rules: Rules, values: dict[str, Any]) -> Any:
     """The SQL form of domain.rules.status."""
     known = [cast(values[comparison.field].is_not(None), Integer) for comparison in rules.comparisons]
-    total = known[0]
-    for one in known[1:]:
-        total = total + one
     return case(
-        (total < rules.answers_needed, literal(Status.INSUFFICIENT_DATA.value, String)),
+        (reduce(add, known) < rules.answers_needed, literal(Status.INSUFFICIENT_DATA.value, String)),
         (to_sql(rules.at_risk, values), literal(Status.AT_RISK.value, String)),
         (to_sql(rules.excellent, values), literal(Status.EXCELLENT.value, String)),
         else_=literal(Status.FAIR.value, String),

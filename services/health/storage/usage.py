@@ -116,7 +116,7 @@ async def park(write: Write, source: str, rows: Iterable[tuple[str, str, bytes]]
 
 
 async def unpark(write: Write, keys: Sequence[str]) -> Sequence[Row[Any]]:
-    """Removes the rows that waited for customers with these keys; answers their (source, row, received_at), oldest first."""
+    """Removes the rows that waited for customers with these keys; answers (source, row, received_at), oldest first."""
     waiting = delete(parked_usage).where(parked_usage.c.customer_key == any_(bindparam(None, list(keys), ARRAY(Text))))
     rows = await write.execute(waiting.returning(parked_usage.c.source, parked_usage.c.row, parked_usage.c.received_at))
     return sorted(rows.all(), key=lambda row: row.received_at)

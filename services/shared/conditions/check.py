@@ -12,7 +12,7 @@ from services.shared.errors import InvalidArgument
 
 MAX_COMPARISONS = 50
 MAX_DEPTH = 8
-MAX_ALTERNATIVES = 2000
+MAX_ALTERNATIVES = 200
 """Ways in which a tree can hold that the check looks at; a tree of more is refused."""
 
 Alternative = tuple[Comparison, ...]
@@ -86,7 +86,7 @@ def _located(condition: Condition, path: str, depth: int) -> Iterator[tuple[str,
 def alternatives(condition: Condition, path: str, negated: bool = False) -> list[Alternative]:
     """Every way in which the condition holds (its disjunctive normal form), where all values are known.
 
-    Raises InvalidArgument (CONDITION_TOO_LARGE) where there are more than 2,000.
+    Raises InvalidArgument (CONDITION_TOO_LARGE) where there are more than 200.
     """
     match condition:
         case Comparison(field, operator, value):

@@ -1,6 +1,7 @@
 """When people are told of a deadline: reminders before it, overdue at it."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.shared.errors import FailedPrecondition, InvalidArgument
@@ -9,20 +10,26 @@ CLOCKS_DIFFER_BY = timedelta(seconds=2)
 """How far ahead of ours the clock of the machine that rings may be."""
 
 
-def reminders(deadline_at: datetime, armed_at: datetime, leads: Sequence[timedelta]) -> list[datetime]:
-    """When to remind, earliest first: each lead before the deadline, but only after it was set (`armed_at`)."""
-    return sorted({deadline_at - lead for lead in leads if armed_at < deadline_at - lead < deadline_at})
+@dataclass(frozen=True)
+class Reminders:
+    """When to remind. `leads`: how long before each deadline."""
 
+    leads: Sequence[timedelta]
 
-def next_notice(
-    deadline_at: datetime, armed_at: datetime, leads: Sequence[timedelta], given: Collection[datetime]
-) -> datetime | None:
-    """When the first notice is due that was not `given` yet; None when all were."""
-    return min((at for at in (*reminders(deadline_at, armed_at, leads), deadline_at) if at not in given), default=None)
+    def before(self, deadline_at: datetime, armed_at: datetime) -> list[datetime]:
+        """When to remind of a deadline, earliest first: all before it, and after it was set (`armed_at`)."""
+        return sorted({deadline_at - lead for lead in self.leads if armed_at < deadline_at - lead < deadline_at})
+
+    def next_notice(
+        self, deadline_at: datetime, armed_at: datetime, given: Collection[datetime] = ()
+    ) -> datetime | None:
+        """When the first reminder is due that was not `given` yet, or the deadline itself; None when all were."""
+        due = (*self.before(deadline_at, armed_at), deadline_at)
+        return min((at for at in due if at not in given), default=None)
 
 
 def check_notice(*, overdue: bool, due_at: datetime, deadline_at: datetime, now: datetime) -> None:
-    """Raises InvalidArgument for an instant that can't be one of the kind, FailedPrecondition (NOT_DUE) for a future one.
+    """Raises InvalidArgument for an instant that the kind can't have, FailedPrecondition (NOT_DUE) for a future one.
 
     `deadline_at` is the deadline that the clock was set to.
     """

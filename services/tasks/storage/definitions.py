@@ -24,7 +24,7 @@ async def published(connection: AsyncConnection, key: str) -> Row[Any] | None:
 
 
 async def lock_key(write: Write, key: str) -> Sequence[Row[Any]]:
-    """All versions of the key, newest first, to which nobody adds and which nobody changes until the transaction ends."""
+    """All versions of the key, newest first; nobody adds one or changes one until the transaction ends."""
     await write.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"definition {key}"))))
     query = select(definitions).where(definitions.c.key == key).order_by(definitions.c.version.desc())
     return (await write.execute(query)).all()
@@ -34,7 +34,9 @@ async def add(write: Write, row: dict[str, Any], stages: Sequence[Stage]) -> Non
     await write.execute(insert(definitions).values({**row, "stages": [asdict(stage) for stage in stages]}))
 
 
-async def change(write: Write, definition_id: UUID, values: dict[str, Any], stages: Sequence[Stage] | None = None) -> None:
+async def change(
+    write: Write, definition_id: UUID, values: dict[str, Any], stages: Sequence[Stage] | None = None
+) -> None:
     if stages is not None:
         values = {**values, "stages": [asdict(stage) for stage in stages]}
     await write.execute(update(definitions).where(definitions.c.id == definition_id).values(values))

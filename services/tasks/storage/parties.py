@@ -53,7 +53,7 @@ async def keep_employees(write: Write, told: Iterable[EmployeeFacts | employee_p
 
 async def look_up(
     connection: AsyncConnection, customer_id: UUID | None, employee_id: UUID | None, theme_key: str | None
-) -> Row[Any]:
+) -> Row[Any, Any, Any]:
     """In one statement: customer_version, employee_active, theme_active; None each for what is not known."""
     query = select(
         select(customers.c.version).where(customers.c.id == customer_id).scalar_subquery().label("customer_version"),

@@ -60,7 +60,9 @@ async def lock(write: Write, task_id: UUID) -> Row[Any] | None:
     return (await write.execute(query)).one_or_none()
 
 
-async def page(connection: AsyncConnection, wanted: TaskFilter, after: list[Any] | None, size: int) -> Sequence[Row[Any]]:
+async def page(
+    connection: AsyncConnection, wanted: TaskFilter, after: list[Any] | None, size: int
+) -> Sequence[Row[Any]]:
     """Up to `size` tasks in the order of (deadline_at, id), after `after`."""
     query = select(tasks).where(*wanted.conditions()).order_by(tasks.c.deadline_at, tasks.c.id).limit(size)
     if after:
@@ -91,7 +93,9 @@ async def change(write: Write, task_id: UUID, values: dict[str, Any]) -> Row[Any
     return (await write.execute(changed.returning(*_FACTS))).one()
 
 
-async def set_noticed(write: Write, task_id: UUID, next_notice_at: datetime | None, overdue_for: datetime | None) -> None:
+async def set_noticed(
+    write: Write, task_id: UUID, next_notice_at: datetime | None, overdue_for: datetime | None
+) -> None:
     """Stores when the next notice is due. The task's facts stay as they are, and so does its version."""
     values: dict[str, Any] = {"next_notice_at": next_notice_at}
     if overdue_for:
@@ -99,7 +103,7 @@ async def set_noticed(write: Write, task_id: UUID, next_notice_at: datetime | No
     await write.execute(update(tasks).where(tasks.c.id == task_id).values(values))
 
 
-async def open_required(connection: AsyncConnection, process_id: UUID, stage_key: str) -> Sequence[Row[Any]]:
+async def open_required(connection: AsyncConnection, process_id: UUID, stage_key: str) -> Sequence[Row[UUID, str]]:
     """(id, title) of the stage's required tasks that are open."""
     of_stage = (tasks.c.process_id == process_id) & (tasks.c.stage_key == stage_key)
     query = select(tasks.c.id, tasks.c.title).where(of_stage, tasks.c.required, _OPEN).order_by(tasks.c.id)

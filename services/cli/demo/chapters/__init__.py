@@ -1,0 +1,1 @@
+"""What the story tells, one file a subject."""

@@ -1,0 +1,1 @@
+"""Invented people, companies and figures: the same ones every time."""

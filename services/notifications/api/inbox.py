@@ -1,0 +1,86 @@
+"""InboxService: everybody's own inbox, and the delivery of alerts."""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import Row
+
+from kejing.notifications.v1 import inbox_pb2, inbox_service_pb2_grpc
+from kejing.notifications.v1 import inbox_service_pb2 as pb
+from services.notifications.storage import inbox, recipients
+from services.shared.db import Database
+from services.shared.db.paging import next_page_token, page_size, page_start
+from services.shared.errors import NotFound, Unavailable
+from services.shared.rpc.caller import caller
+
+
+class InboxServicer(inbox_service_pb2_grpc.InboxServiceServicer):
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def ListInbox(self, request: pb.ListInboxRequest, context: Any) -> pb.ListInboxResponse:
+        size = page_size(request.page_size)
+        async with self._db.read() as read:
+            rows = await inbox.page(read, caller().employee_id, request.unread_only, page_start(request), size + 1)
+        answer = pb.ListInboxResponse(items=[to_item(row) for row in rows[:size]])
+        if len(rows) > size:
+            last = rows[size - 1]
+            answer.next_page_token = next_page_token(request, [last.created_at, last.id])
+        return answer
+
+    async def MarkRead(self, request: pb.MarkReadRequest, context: Any) -> pb.MarkReadResponse:
+        ids = [UUID(item_id) for item_id in request.item_ids]
+        async with self._db.write(request) as write:
+            if write.first:
+                mine = await inbox.of(write.connection, caller().employee_id, ids)
+                for item_id in ids:
+                    if item_id not in mine:
+                        raise NotFound("inbox item", item_id)
+                await inbox.mark_read(write, ids)
+            rows = await inbox.of(write.connection, caller().employee_id, ids)
+        return pb.MarkReadResponse(items=[to_item(rows[item_id]) for item_id in ids])
+
+    async def CountUnread(self, request: pb.CountUnreadRequest, context: Any) -> pb.CountUnreadResponse:
+        async with self._db.read() as read:
+            unread = await inbox.count_unread(read, caller().employee_id)
+        return pb.CountUnreadResponse(unread=unread)
+
+    async def DeliverAlerts(self, request: pb.DeliverAlertsRequest, context: Any) -> pb.DeliverAlertsResponse:
+        alerts = [(UUID(alert.alert_id), UUID(alert.customer_id), json.dumps(dict(alert.facts), sort_keys=True))
+                  for alert in request.alerts]  # fmt: skip
+        async with self._db.transaction() as write:
+            delivered = await inbox.deliver_alerts(write, alerts)
+            unknown = await recipients.unknown_customers(write.connection, {customer for _, customer, _ in alerts})
+        if unknown:
+            # their owners are on the way; what could be delivered is, and is not delivered again
+            raise Unavailable("CUSTOMERS_NOT_KNOWN_YET", f"{len(unknown)} customers are not known yet; try again")
+        return pb.DeliverAlertsResponse(delivered=delivered)
+
+
+def to_item(row: Row[Any]) -> inbox_pb2.InboxItem:
+    late_by = Duration()
+    late_by.FromTimedelta(row.late_by)
+    return inbox_pb2.InboxItem(
+        id=str(row.id),
+        kind=inbox_pb2.InboxItemKind.Value(f"INBOX_ITEM_KIND_{row.kind}"),
+        customer_id=str(row.customer_id or ""),
+        task_id=str(row.task_id or ""),
+        alert_id=str(row.alert_id or ""),
+        process_id=str(row.process_id or ""),
+        facts=row.facts,
+        created_at=_to_timestamp(row.created_at),
+        read_at=_to_timestamp(row.read_at),
+        late_by=late_by,
+    )
+
+
+def _to_timestamp(instant: datetime | None) -> Timestamp | None:
+    if instant is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(instant)
+    return stamp

@@ -1,0 +1,1 @@
+"""What things cost, side by side with the bare thing underneath, in one run. `make bench` prints the tables."""

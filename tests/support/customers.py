@@ -1,0 +1,60 @@
+"""Customers, contacts and owners for tests, brought in the way that people bring them: as a file with a mapping."""
+
+import csv
+import io
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+from kejing.customers.v1 import customers_service_pb2 as pb
+from kejing.customers.v1 import import_pb2
+from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from tests.support.services import RunningServices
+
+REQUESTS = {
+    "ImportCustomers": pb.ImportCustomersRequest,
+    "ImportContacts": pb.ImportContactsRequest,
+    "ImportOwners": pb.ImportOwnersRequest,
+}
+
+
+def plain_mapping(fields: Iterable[str], **more: Any) -> import_pb2.Mapping:
+    """A mapping of columns that are named as the fields are."""
+    return import_pb2.Mapping(columns={name: import_pb2.ColumnMapping(column=name) for name in fields}, **more)
+
+
+def csv_of(rows: Sequence[Mapping[str, object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+async def upload(
+    services: RunningServices,
+    rpc: str,
+    content: bytes,
+    mapping: import_pb2.Mapping,
+    *,
+    source: str = "test",
+    caller: str = "employee:admin",
+    piece: int = 1000,
+) -> Any:
+    """Calls ImportCustomers, ImportContacts or ImportOwners with a file in pieces of `piece` bytes; the ImportResult."""
+    request = REQUESTS[rpc]
+    start = import_pb2.ImportStart(request_id=str(uuid.uuid4()), source=source, mapping=mapping)
+
+    async def parts() -> AsyncIterator[Any]:
+        yield request(start=start)
+        for position in range(0, len(content), piece):
+            yield request(data=content[position : position + piece])
+
+    stub = await services.stub(CustomersServiceStub, "")
+    metadata = (("authorization", f"Bearer {await services.sign_in(caller)}"),)
+    return (await getattr(stub, rpc)(parts(), metadata=metadata, timeout=60)).result
+
+
+async def bring(services: RunningServices, rpc: str, rows: Sequence[Mapping[str, object]]) -> Any:
+    """Imports rows whose keys are the fields' names; answers the ImportResult."""
+    return await upload(services, rpc, csv_of(rows), plain_mapping(rows[0]))

@@ -1,0 +1,201 @@
+"""A small team with customers, for tests of what it does: tasks, follow-ups, processes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.message import Message
+from google.type.date_pb2 import Date
+from google.type.timeofday_pb2 import TimeOfDay
+from sqlalchemy import select
+
+from kejing.common.v1.events_pb2 import Event
+from kejing.customers.v1 import customer_pb2
+from kejing.customers.v1.events_pb2 import CustomerFacts
+from kejing.identity.v1 import employee_pb2, identity_service_pb2, identity_service_pb2_grpc
+from kejing.tasks.v1 import (
+    follow_ups_service_pb2,
+    follow_ups_service_pb2_grpc,
+    process_definitions_service_pb2,
+    process_definitions_service_pb2_grpc,
+    process_pb2,
+    process_records_service_pb2_grpc,
+    task_pb2,
+    tasks_service_pb2,
+    tasks_service_pb2_grpc,
+    themes_service_pb2_grpc,
+)
+from services.shared.db.tables import outbox
+from services.shared.ids import new_id
+from services.tasks.storage import parties
+from tests.support.services import RunningServices
+
+MACHINE = "machine:workflows"
+
+
+@dataclass(frozen=True)
+class Member:
+    """An employee and his stubs of the tasks service."""
+
+    id: str
+    tasks: Any
+    follow_ups: Any
+    definitions: Any
+    records: Any
+    themes: Any
+
+
+@dataclass
+class Team:
+    """`csm` reports to `manager`; `colleague` is another CSM of the department; `clock` is the workflows' stubs."""
+
+    services: RunningServices
+    csm: Member
+    colleague: Member
+    manager: Member
+    machine: Member
+    _keys: list[str] = field(default_factory=list)
+
+    async def customer(self, *, owners: dict[str, str] | None = None, label: str = "ACME") -> str:
+        """A customer that the customers service told of. `owners`: role → employee id."""
+        customer_id = str(new_id())
+        told = CustomerFacts(
+            id=customer_id, number=f"CUS{customer_id[:8]}", name=label, kind=customer_pb2.CUSTOMER_KIND_ENTERPRISE,
+            version=1,
+            owners=[
+                customer_pb2.Owner(role=customer_pb2.OwnerRole.Value(f"OWNER_ROLE_{role}"), employee_id=employee_id)
+                for role, employee_id in (owners or {}).items()
+            ],
+        )  # fmt: skip
+        async with self.services.db("tasks").transaction(actor="machine:test") as write:
+            await parties.keep_customers(write, [told])
+        return customer_id
+
+    def new_task(self, customer_id: str, **changes: Any) -> tasks_service_pb2.CreateTaskRequest:
+        values: dict[str, Any] = {
+            "request_id": str(new_id()), "customer_id": customer_id, "title": "Call them", "theme_key": "value",
+            "deadline": deadline_in(days=3),
+        }  # fmt: skip
+        return tasks_service_pb2.CreateTaskRequest(**{**values, **changes})
+
+    async def task(self, customer_id: str = "", by: Member | None = None, **changes: Any) -> task_pb2.Task:
+        """A task of the CSM, or of `by`."""
+        request = self.new_task(customer_id or await self.customer(), **changes)
+        task: task_pb2.Task = (await (by or self.csm).tasks.CreateTask(request)).task
+        return task
+
+    async def get(self, task_id: str) -> task_pb2.Task:
+        task: task_pb2.Task = (await self.csm.tasks.GetTask(tasks_service_pb2.GetTaskRequest(task_id=task_id))).task
+        return task
+
+    async def follow_up(self, task: task_pb2.Task, by: Member, **changes: Any) -> follow_ups_service_pb2.FollowUp:
+        values: dict[str, Any] = {
+            "request_id": str(new_id()), "customer_id": task.customer_id, "theme_key": "value", "task_id": task.id,
+            "channel": follow_ups_service_pb2.CHANNEL_CALL, "content": "We spoke.",
+        }  # fmt: skip
+        request = follow_ups_service_pb2.CreateFollowUpRequest(**{**values, **changes})
+        recorded: follow_ups_service_pb2.FollowUp = (await by.follow_ups.CreateFollowUp(request)).follow_up
+        return recorded
+
+    async def complete(self, task: task_pb2.Task, by: Member | None = None) -> task_pb2.Task:
+        request = tasks_service_pb2.CompleteTaskRequest(request_id=str(new_id()), task_id=task.id)
+        completed: task_pb2.Task = (await (by or self.csm).tasks.CompleteTask(request)).task
+        return completed
+
+    async def definition(self, *stages: process_pb2.Stage, **changes: Any) -> process_pb2.ProcessDefinition:
+        """A published definition."""
+        values: dict[str, Any] = {
+            "request_id": str(new_id()), "key": f"d-{str(new_id())[-12:]}", "name": "Standard delivery",
+            "theme_key": "delivery", "stages": stages,
+        }  # fmt: skip
+        create = process_definitions_service_pb2.CreateProcessDefinitionRequest(**{**values, **changes})
+        draft = (await self.csm.definitions.CreateProcessDefinition(create)).definition
+        publish = process_definitions_service_pb2.PublishProcessDefinitionRequest(
+            request_id=str(new_id()), definition_id=draft.id
+        )
+        published = (await self.csm.definitions.PublishProcessDefinition(publish)).definition
+        assert isinstance(published, process_pb2.ProcessDefinition)
+        return published
+
+    async def told(self, kind: type[Message], **only: str) -> list[Any]:
+        """The payloads of one kind that the tasks service committed, oldest first; `only`: field path with __."""
+        async with self.services.db("tasks").read() as read:
+            rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
+        found = []
+        for row in rows:
+            payload = kind()
+            if Event.FromString(row).payload.Unpack(payload) and all(
+                _at(payload, path) == value for path, value in only.items()
+            ):
+                found.append(payload)
+        return found
+
+
+async def make_team(services: RunningServices) -> Team:
+    """Employees of a department of their own, and their stubs."""
+    await services.start("tasks")
+    identity = await services.stub(identity_service_pb2_grpc.IdentityServiceStub)
+    word = str(new_id())[-12:]
+    department = await identity.CreateDepartment(
+        identity_service_pb2.CreateDepartmentRequest(request_id=word, name=f"department {word}")
+    )
+
+    async def employee(name: str, *, leads: bool = False) -> Member:
+        request = identity_service_pb2.CreateEmployeeRequest(
+            request_id=f"{name}{word}", login=f"{name}-{word}", display_name=name, role=employee_pb2.ROLE_CSM,
+            department_id=department.department.id, leads_department=leads,
+        )  # fmt: skip
+        made = (await identity.CreateEmployee(request)).employee
+        async with services.db("tasks").transaction(actor="machine:test") as write:
+            told = (await identity.GetEmployee(identity_service_pb2.GetEmployeeRequest(employee_id=made.id))).employee
+            await parties.keep_employees(write, [told])
+        return await _member(services, made.id, f"employee:{made.login}")
+
+    manager = await employee("boss", leads=True)
+    csm, colleague = await employee("csm"), await employee("colleague")
+    return Team(services, csm, colleague, manager, await _member(services, "", MACHINE))
+
+
+def deadline_in(*, days: int = 0, at: TimeOfDay | None = None, zone_hours: int = 8) -> task_pb2.Deadline:
+    """The business date (Asia/Shanghai) `days` from now."""
+    return deadline_on((datetime.now(UTC) + timedelta(hours=zone_hours, days=days)).date(), at)
+
+
+def deadline_on(day: date, at: TimeOfDay | None = None) -> task_pb2.Deadline:
+    return task_pb2.Deadline(date=Date(year=day.year, month=day.month, day=day.day), time=at)
+
+
+def stage(key: str, tasks: Sequence[process_pb2.StageTask] = (), **values: Any) -> process_pb2.Stage:
+    return process_pb2.Stage(key=key, name=key.capitalize(), tasks=tasks, **values)
+
+
+def stage_task(key: str, **values: Any) -> process_pb2.StageTask:
+    return process_pb2.StageTask(**{"key": key, "title": key, "required": True, "deadline_offset_days": 2, **values})
+
+
+def rid() -> str:
+    """A new request_id."""
+    return str(new_id())
+
+
+def uid(text: str) -> UUID:
+    return UUID(text)
+
+
+async def _member(services: RunningServices, employee_id: str, caller: str) -> Member:
+    return Member(
+        employee_id,
+        await services.stub(tasks_service_pb2_grpc.TasksServiceStub, caller),
+        await services.stub(follow_ups_service_pb2_grpc.FollowUpsServiceStub, caller),
+        await services.stub(process_definitions_service_pb2_grpc.ProcessDefinitionsServiceStub, caller),
+        await services.stub(process_records_service_pb2_grpc.ProcessRecordsServiceStub, caller),
+        await services.stub(themes_service_pb2_grpc.ThemesServiceStub, caller),
+    )
+
+
+def _at(message: Any, path: str) -> Any:
+    for name in path.split("__"):
+        message = getattr(message, name)
+    return message

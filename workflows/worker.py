@@ -1,0 +1,79 @@
+"""The workers: one a task queue, made of the packages of workflows."""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from workflows import business_process, task_lifecycle
+from workflows.clients import Clients
+from workflows.names import TaskQueue
+
+PACKAGES: dict[TaskQueue, Sequence[ModuleType]] = {
+    TaskQueue.INTERACTIVE: (task_lifecycle, business_process),
+    TaskQueue.BATCH: (),
+}
+"""Each exports WORKFLOWS (classes) and ACTIVITIES (functions, or classes whose instances take Clients)."""
+
+LIBRARIES = ("google", "grpc", "grpc_status", "jwt", "cryptography", "kejing", "buf", "protovalidate", "structlog",
+             "pydantic_settings", "services", "sqlalchemy", "nats", "psycopg")  # fmt: skip
+ACTIVITY_MARK = "__temporal_activity_definition"
+SHARED = ("names", "policies", "times", "attributes", "clients", "settings")
+GRACE = timedelta(seconds=6)
+"""So long running activities may take to end when the process stops."""
+
+
+def workers(client: Client, clients: Clients) -> list[Worker]:
+    """A worker for each task queue.
+
+    Few workflow tasks run at once: after a restart many replay, and on few cores they would starve each other into the
+    SDK's deadlock detector (2 s).
+    """
+    return [
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[workflow for package in packages for workflow in package.WORKFLOWS],
+            activities=activities(packages, clients),
+            workflow_runner=sandbox(),
+            max_concurrent_workflow_tasks=12,
+            max_concurrent_activities=40 if queue is TaskQueue.INTERACTIVE else 8,
+            graceful_shutdown_timeout=GRACE,
+        )
+        for queue, packages in PACKAGES.items()
+        if packages
+    ]
+
+
+def activities(packages: Sequence[ModuleType], clients: Clients) -> list[Callable[..., Any]]:
+    """The activities of the packages; classes are made with `clients` once and give their decorated methods."""
+    found: list[Callable[..., Any]] = []
+    for offered in (offered for package in packages for offered in package.ACTIVITIES):
+        if not inspect.isclass(offered):
+            found.append(offered)
+            continue
+        made = offered(clients)
+        found += [method for _, method in inspect.getmembers(made) if hasattr(method, ACTIVITY_MARK)]
+    return found
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Workflow modules are loaded anew for each workflow and watched; all that they import is shared.
+
+    A workflow module itself must not be passed through: its clock and its randomness would no longer be watched.
+    Everything else must be: types, because the sandbox's own copies of a dataclass can't be decoded; libraries, because
+    loading them for each workflow costs a hundred times the workflow itself.
+    """
+    shared = [f"workflows.{name}" for name in SHARED]
+    for package in (package for packages in PACKAGES.values() for package in packages):
+        names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+        shared += [f"{package.__name__}.{name}" for name in names if name not in ("workflow", "starting")]
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*LIBRARIES, *shared)
+    )
