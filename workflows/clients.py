@@ -4,7 +4,7 @@ A refusal travels unharmed from a service to the caller of an order: gRPC status
 its details (activity, update handler) → the same refusal again (ProcessesService).
 """
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from kejing.customers.v1 import customers_service_pb2_grpc
 from kejing.health.v1 import alerts_service_pb2_grpc, evaluations_service_pb2_grpc
@@ -63,8 +63,8 @@ class Clients:
             await opened.close()
 
 
-async def ask(call: Awaitable[Answer]) -> Answer:
-    """The answer to a call made by an activity.
+async def ask(call: Awaitable[Answer], again: Collection[str] = ()) -> Answer:
+    """The answer to a call made by an activity. Refusals with a reason in `again` pass with time: they are retried.
 
     Raises:
         ApplicationError: the service refused. `type` is the refusal's reason, `details[0]` the serialized
@@ -74,11 +74,13 @@ async def ask(call: Awaitable[Answer]) -> Answer:
         return await call
     except grpc.aio.AioRpcError as error:
         status = status_of(error)
+        reason = reason_of(status)
         raise ApplicationError(
             status.message,
             status.SerializeToString(),
-            type=reason_of(status),
-            non_retryable=error.code() in FINAL,
+            type=reason,
+            category=ApplicationErrorCategory.BENIGN,  # an answer, not an accident: no stack in the log
+            non_retryable=error.code() in FINAL and reason not in again,
         ) from None
 
 

@@ -55,11 +55,11 @@ def activities(packages: Sequence[ModuleType], clients: Clients) -> list[Callabl
     """The activities of the packages; classes are made with `clients` once and give their decorated methods."""
     found: list[Callable[..., Any]] = []
     for offered in (offered for package in packages for offered in package.ACTIVITIES):
-        if not inspect.isclass(offered):
+        if isinstance(offered, type):
+            make: Callable[[Clients], object] = offered
+            found += [member for _, member in inspect.getmembers(make(clients)) if hasattr(member, ACTIVITY_MARK)]
+        else:
             found.append(offered)
-            continue
-        made = offered(clients)
-        found += [method for _, method in inspect.getmembers(made) if hasattr(method, ACTIVITY_MARK)]
     return found
 
 

@@ -28,7 +28,7 @@ authorization {{
 USER = """\
     {{ user: {name}, password: {password}, permissions: {{
         publish: {{
-          allow: ["kejing.{name}.>", "$JS.API.>", "$JS.ACK.>"]
+          allow: ["kejing.{name}.>", "$KV.{name}.>", "$JS.API.>", "$JS.ACK.>"]
           deny: ["$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.MSG.DELETE.>"]
         }}
         subscribe: {{ allow: ["_INBOX.>", "$JS.EVENT.ADVISORY.CONSUMER.>"] }}

@@ -16,7 +16,7 @@ def infrastructure(home: Home, secrets: Secrets, ports: dict[str, tuple[Port, ..
     return [
         postgres.program(folder / "postgres", ports["postgres"][0], home.log("postgres"), secrets.superuser),
         nats.program(folder / "nats", ports["nats"][0], home.log("nats"), events),
-        temporal.program(folder / "temporal", ports["temporal"], home.log("temporal"), topology.SEARCH_ATTRIBUTES),
+        temporal.program(folder / "temporal", ports["temporal"], home.log("temporal")),
     ]
 
 

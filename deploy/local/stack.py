@@ -60,16 +60,15 @@ class Stack:
             migrations = parts.migrations(self.home)
             for program in (*servers, migrations, *services):
                 self._add(program)
-            needs = {s.name: ["temporal"] if s.temporal else ["migrations"] for s in topology.SERVICES}
             outcome = "stopped"
             try:
                 self._changed()
                 # all of them before anything starts, so that a wrong start is over at once
                 await asyncio.gather(*(ensure_free(port) for its_ports in self._ports.values() for port in its_ports))
                 keepers = [
-                    *(self._keep(program, []) for program in servers),
-                    self._run_step(migrations, ["postgres"]),
-                    *(self._keep(program, needs[program.name]) for program in services),
+                    *(self._keep(program) for program in servers),
+                    self._run_step(migrations),
+                    *(self._keep(program, self._up[migrations.name]) for program in services),
                 ]
                 await self._supervise([asyncio.create_task(keeper) for keeper in keepers])
             except (PortTaken, StartFailed) as error:
@@ -106,9 +105,7 @@ class Stack:
         self.state.state = "ready"
         self._changed()
 
-    async def _run_step(self, program: Program, after: Sequence[str]) -> None:
-        for name in after:
-            await self._up[name].wait()
+    async def _run_step(self, program: Program) -> None:
         part = self.state.part(program.name)
         part.state = "starting"
         self._changed()
@@ -117,10 +114,14 @@ class Stack:
         self._up[program.name].set()
         self._changed()
 
-    async def _keep(self, program: Program, after: Sequence[str]) -> None:
-        """Starts the part and starts it again whenever it ends. Raises when it never became ready."""
-        for name in after:
-            await self._up[name].wait()
+    async def _keep(self, program: Program, after: asyncio.Event | None = None) -> None:
+        """Starts the part, once `after` has happened, and starts it again whenever it ends.
+
+        Raises:
+            PortTaken, StartFailed: it never became ready.
+        """
+        if after:
+            await after.wait()
         part, up = self.state.part(program.name), self._up[program.name]
         loop = asyncio.get_running_loop()
         failures, pause = 0, BACKOFF_SECONDS[0]

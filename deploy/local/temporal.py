@@ -2,7 +2,7 @@
 
 import asyncio
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.grpc_health import serving
@@ -26,19 +26,11 @@ VIRTUAL_CLOCK = {
 }
 
 
-def program(
-    folder: Path,
-    ports: Sequence[Port],
-    log: Path,
-    search_attributes: Mapping[str, str],
-    *,
-    virtual_clock: bool = False,
-) -> Program:
+def program(folder: Path, ports: Sequence[Port], log: Path, *, virtual_clock: bool = False) -> Program:
     """The server on the file `folder`/temporal.db.
 
     Args:
         ports: for gRPC, web pages, HTTP API, metrics, in this order.
-        search_attributes: name → type (Keyword, Datetime, Bool …), registered when it is up.
         virtual_clock: allows tests to move the clock of a workflow.
     """
     grpc_port, ui_port, http_port, metrics_port = (port.number for port in ports)
@@ -58,7 +50,7 @@ def program(
         return await serving(f"127.0.0.1:{grpc_port}", "temporal.api.workflowservice.v1.WorkflowService")
 
     async def settle() -> None:
-        await configure(grpc_port, search_attributes, log)
+        await keep_closed(grpc_port, log)
 
     return Program("temporal", command, log, ready, ports, settle=settle, start_seconds=120, stop_seconds=15)
 
@@ -67,21 +59,17 @@ def binary() -> Path:
     return Path(sysconfig.get_path("scripts"), "temporal")
 
 
-async def configure(port: int, search_attributes: Mapping[str, str], log: Path) -> None:
-    """Sets how long closed workflows are kept, and registers the search attributes. Can be repeated.
+async def keep_closed(port: int, log: Path) -> None:
+    """Sets how long closed workflows are kept. Can be repeated.
 
     Raises:
-        StartFailed: Temporal refused, e.g. because an attribute exists with another type.
+        StartFailed: Temporal refused.
     """
-    attributes = [part for name, kind in search_attributes.items() for part in ("--name", name, "--type", kind)]
-    for order in (
-        ["namespace", "update", "--namespace", "default", "--retention", RETENTION],
-        ["search-attribute", "create", *attributes],
-    ):
-        process = await asyncio.create_subprocess_exec(
-            str(binary()), "operator", *order, "--address", f"127.0.0.1:{port}",
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise StartFailed("temporal", f"refused `{' '.join(order[:2])}`: {output.decode().strip()}", log)
+    process = await asyncio.create_subprocess_exec(
+        str(binary()), "operator", "namespace", "update", "--namespace", "default", "--retention", RETENTION,
+        "--address", f"127.0.0.1:{port}",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise StartFailed("temporal", f"refused a retention of {RETENTION}: {output.decode().strip()}", log)

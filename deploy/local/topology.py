@@ -19,7 +19,7 @@ class Service:
         port: where it listens unless KEJING_PORT_BASE is set.
         offset: added to KEJING_PORT_BASE.
         database: whether it owns one; its migrations are then in `<package>.storage`.
-        temporal: whether it talks to Temporal and so starts only after it.
+        temporal: whether it talks to Temporal.
     """
 
     name: str
@@ -55,17 +55,6 @@ INFRASTRUCTURE_PORTS = {
     ("temporal", "metrics"): (7253, 36),
     ("nats", "clients"): (4222, 22),
     ("postgres", "SQL"): (5433, 32),
-}
-
-# What operators filter by in Temporal UI; registered at every start.
-SEARCH_ATTRIBUTES = {
-    "CustomerId": "Keyword",
-    "ThemeKey": "Keyword",
-    "DefinitionKey": "Keyword",
-    "Stage": "Keyword",
-    "OwnerId": "Keyword",
-    "DueAt": "Datetime",
-    "Overdue": "Bool",
 }
 
 

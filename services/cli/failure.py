@@ -18,6 +18,8 @@ def lines_of(error: Any) -> list[str]:
 
     lines = [f"kejing: {error.code().name}: {error.details()}"]
     status = rpc_status.from_call(error)
+    if status is None and error.code().name == "UNAVAILABLE":
+        lines.append("  `kejing status` tells what runs")
     for detail in status.details if status else ():
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         condition = error_details_pb2.PreconditionFailure()

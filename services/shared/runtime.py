@@ -60,9 +60,11 @@ class Service:
     async def stop(self) -> None:
         await self.server.stop()
         tasks = [*self._background, *([self._connecting] if self._connecting else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while running := [task for task in tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            # Again where it was lost: Python 3.11's wait_for swallows a cancellation that comes with its result.
+            await asyncio.wait(running, timeout=0.5)
         for close in self.close:
             await close()
         await self.nats.close()

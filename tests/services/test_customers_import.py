@@ -284,8 +284,8 @@ async def test_contacts_come_in_by_the_external_ids_of_customer_and_contact(
 ) -> None:
     one, two = fresh(), fresh()
     await bring(services, "ImportCustomers", [{"external_id": key, "name": key} for key in (one, two)])
-    row = {"customer_external_id": one, "external_id": "c1", "name": "周", "phone": "+86 138-0013-8000", "wechat_id": "zhou",
-           "post": "CTO", "email": "zhou@example.com"}  # fmt: skip
+    row = {"customer_external_id": one, "external_id": "c1", "name": "周", "phone": "+86 138-0013-8000",
+           "wechat_id": "zhou", "post": "CTO", "email": "zhou@example.com"}  # fmt: skip
     rows = [
         row,
         {**row, "customer_external_id": two},
@@ -321,8 +321,7 @@ async def employee(services: RunningServices) -> Any:
     request = identity_service_pb2.CreateEmployeeRequest(
         request_id=fresh(), login=fresh("csm").lower(), display_name="CSM", role=3
     )
-    created = (await admin.CreateEmployee(request)).employee
-    return created
+    return (await admin.CreateEmployee(request)).employee
 
 
 async def test_owners_come_in_by_role_and_login(services: RunningServices, stub: Any) -> None:

@@ -41,7 +41,10 @@ async def upload(
     caller: str = "employee:admin",
     piece: int = 1000,
 ) -> Any:
-    """Calls ImportCustomers, ImportContacts or ImportOwners with a file in pieces of `piece` bytes; the ImportResult."""
+    """Calls ImportCustomers, ImportContacts or ImportOwners with a file in pieces of `piece` bytes.
+
+    Answers the ImportResult.
+    """
     request = REQUESTS[rpc]
     start = import_pb2.ImportStart(request_id=str(uuid.uuid4()), source=source, mapping=mapping)
 

@@ -126,6 +126,8 @@ class TestInfrastructure:
                     port = process.program.ports[0].number
                     databases = {name: self._secrets.databases[name] for name in topology.DATABASES}
                     await asyncio.to_thread(postgres.provision, port, self._secrets.superuser, databases)
+                if part == "temporal":
+                    await _register_search_attributes(process.program.ports[0].number)
         return self._processes[part]
 
     def _program(self, part: str) -> Program:
@@ -137,7 +139,7 @@ class TestInfrastructure:
             case "nats":
                 return nats.program(folder, ports[0], log, self._secrets.events)
             case "temporal":
-                return temporal.program(folder, ports, log, topology.SEARCH_ATTRIBUTES, virtual_clock=True)
+                return temporal.program(folder, ports, log, virtual_clock=True)
         raise KeyError(part)
 
 
@@ -145,6 +147,14 @@ async def _run(program: Program) -> Process:
     process = await Process.start(program)
     await process.wait_ready()
     return process
+
+
+async def _register_search_attributes(port: int) -> None:
+    from temporalio.client import Client
+
+    from workflows.names import register_search_attributes
+
+    await register_search_attributes(await Client.connect(f"{topology.HOST}:{port}"))
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,8 @@ async def a_customer(client: PersistentClient) -> str:
         customers.ImportCustomersRequest(start=start),
         customers.ImportCustomersRequest(data=b"id,name\nC-1,Acme\n"),
     ]
-    await stub.ImportCustomers(iter(parts))
+    metadata = (("authorization", f"Bearer {await client.get()}"),)  # a stream passes by the channel's interceptors
+    await stub.ImportCustomers(iter(parts), metadata=metadata)
     listed = await stub.ListCustomers(customers.ListCustomersRequest(name_prefix="Acme"))
     customer_id: str = listed.customers[0].id
     return customer_id

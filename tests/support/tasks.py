@@ -158,9 +158,15 @@ async def make_team(services: RunningServices) -> Team:
     return Team(services, csm, colleague, manager, await _member(services, "", MACHINE))
 
 
-def deadline_in(*, days: int = 0, at: TimeOfDay | None = None, zone_hours: int = 8) -> task_pb2.Deadline:
+def deadline_in(*, days: int = 0, at: TimeOfDay | None = None) -> task_pb2.Deadline:
     """The business date (Asia/Shanghai) `days` from now."""
-    return deadline_on((datetime.now(UTC) + timedelta(hours=zone_hours, days=days)).date(), at)
+    return deadline_on((datetime.now(UTC) + timedelta(hours=8, days=days)).date(), at)
+
+
+def deadline_after(wait: timedelta) -> task_pb2.Deadline:
+    """A time of a business date (Asia/Shanghai), `wait` from now."""
+    at = datetime.now(UTC) + timedelta(hours=8) + wait
+    return deadline_on(at.date(), TimeOfDay(hours=at.hour, minutes=at.minute, seconds=at.second))
 
 
 def deadline_on(day: date, at: TimeOfDay | None = None) -> task_pb2.Deadline:

@@ -20,7 +20,7 @@ def details(record: ProcessRecord, overdue: bool, zone: str) -> str:
         waits, until = "somebody to resume it", "its clock stands still"
     else:
         waits = "its required tasks" if record.stage.advances_by_itself else "somebody to advance it"
-        until = in_zone(record.stage_due_at, zone) if record.stage_due_at else "no limit"
+        until = in_zone(record.due_at, zone) if record.due_at else "no limit"
     lines = [
         f"**{record.state}** · stage {number} of {stages}: **{record.stage.name}**",
         f"since {in_zone(record.stage_entered_at, zone)}",
@@ -38,6 +38,6 @@ def search_attributes(record: ProcessRecord, overdue: bool) -> Wanted:
         DEFINITION_KEY: record.definition_key,
         STAGE: record.stage_key,
         OWNER_ID: record.owner_id,
-        DUE_AT: record.stage_due_at,
+        DUE_AT: record.due_at,
         OVERDUE: overdue,
     }

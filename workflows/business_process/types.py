@@ -63,6 +63,11 @@ class ProcessRecord:
     allows_skipping: bool
 
     @property
+    def due_at(self) -> datetime | None:
+        """When the present stage's time is up; None without a limit, and while its clock stands still."""
+        return self.stage_due_at if self.state is State.RUNNING else None
+
+    @property
     def stage_index(self) -> int:
         """Where the present stage stands among the stages, from 0."""
         return next(index for index, stage in enumerate(self.stages) if stage.key == self.stage_key)

@@ -271,7 +271,7 @@ class BusinessProcess:
         def woken() -> bool:
             return self._changes != known or workflow.info().is_continue_as_new_suggested()
 
-        due_at = record.stage_due_at
+        due_at = record.due_at
         if due_at is None or due_at <= workflow.now():
             await workflow.wait_condition(woken)
             return
@@ -320,7 +320,7 @@ class BusinessProcess:
         return answer
 
     def _show(self, record: ProcessRecord) -> None:
-        overdue = record.stage_due_at is not None and record.stage_due_at <= workflow.now()
+        overdue = record.due_at is not None and record.due_at <= workflow.now()
         changed = changes(search_attributes(record, overdue), workflow.info().typed_search_attributes)
         if changed:
             workflow.upsert_search_attributes(changed)

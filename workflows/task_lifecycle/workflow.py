@@ -99,9 +99,9 @@ class TaskLifecycle:
         except ActivityError as error:
             if not isinstance(error.cause, ApplicationError):
                 raise
-            # The service refuses the ring itself, so no later one would fare better: there is no such task any more.
             workflow.logger.warning("ring refused: %s %s", error.cause.type, error.cause.message)
-            answer = RingAnswer(RingOutcome.CLOSED, replace(self._clock, open=False))
+            gone = error.cause.type == "TASK_NOT_FOUND"
+            answer = RingAnswer(RingOutcome.CLOSED, replace(self._clock, open=self._clock.open and not gone))
         self._rung.append(notice)
         if self._changes == known or answer.clock.version > self._clock.version:
             self._set(answer.clock)

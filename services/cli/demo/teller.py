@@ -61,7 +61,7 @@ class Teller:
         """Since the story began."""
         return time.monotonic() - self._started
 
-    def until(self, what: str, check: Callable[[], T], *, within: float = 20.0) -> T:
+    def until(self, what: str, check: Callable[[], T | None], *, within: float = 20.0) -> T:
         """The first truthy answer of `check`. Raises CommandFailed, naming the step, after `within` seconds."""
         deadline = time.monotonic() + within
         while not (answer := check()):

@@ -68,12 +68,16 @@ async def apply_customers(write: Write, chunk: Chunk, fields: Sequence[str], sou
     last = await take_numbers(write, today, len(keys))
     positions = range(last - len(keys) + 1, last + 1)
     ids = [new_id() for _ in keys]
-    given = func.unnest(
-        cast(keys, ARRAY(Text)),
-        cast(ids, ARRAY(Uuid)),
-        cast([customer_number(today, position) for position in positions], ARRAY(Text)),
-        cast([number_key(today, position) for position in positions], ARRAY(BigInteger)),
-    ).table_valued(column("external_id"), column("id", Uuid), column("number"), column("number_key"))
+    given = (
+        func.unnest(
+            cast(keys, ARRAY(Text)),
+            cast(ids, ARRAY(Uuid)),
+            cast([customer_number(today, position) for position in positions], ARRAY(Text)),
+            cast([number_key(today, position) for position in positions], ARRAY(BigInteger)),
+        )
+        .table_valued("external_id", column("id", Uuid), "number", "number_key")
+        .render_derived()
+    )
     new |= {"id": given.c.id, "number": given.c.number, "number_key": given.c.number_key, "version": literal(1),
             "created_at": literal(write.now), "updated_at": literal(write.now)}  # fmt: skip
     new.setdefault("kind", literal("ENTERPRISE"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, cast, column, delete, func, insert, select, text
+from sqlalchemy import Column, ColumnElement, cast, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger, Text
@@ -38,7 +38,7 @@ async def add(write: Write, import_id: UUID, rows: Sequence[tuple[str, Row]]) ->
     lines = cast([row.line for _, row in rows], ARRAY(BigInteger))
     keys = cast([key for key, _ in rows], ARRAY(Text))
     values = cast([row.values for _, row in rows], ARRAY(JSONB))
-    staged = func.unnest(lines, keys, values).table_valued(column("line"), column("key"), column("row"))
+    staged = func.unnest(lines, keys, values).table_valued("line", "key", "row").render_derived()
     source = select(cast(import_id, import_rows.c.import_id.type), staged.c.line, staged.c.key, staged.c.row)
     await write.execute(insert(import_rows).from_select(["import_id", "line", "key", "row"], source))
 

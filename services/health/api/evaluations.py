@@ -54,7 +54,7 @@ class EvaluationsServicer(evaluations_service_pb2_grpc.EvaluationsServiceService
             if row.done_at is None:
                 rules = rule_sets.rules_of(await rule_sets.get(write.connection, run.rule_set_id))
                 ended_at = Week(run.week).ended_at(self._zone)
-                changed = await evaluate_range(write, run, row, rules, {"week_ended_at": ended_at})
+                changed = await evaluate_range(write, run, row, rules, ended_at)
                 for start in range(0, len(changed), EVENT_SIZE):
                     items = [
                         events_pb2.CustomerHealth(

@@ -54,11 +54,12 @@ async def subscriptions_page(
 
 async def transitions_page(write: Write, run: Row[Any], row: Row[Any], after: UUID, size: int) -> Sequence[Row[Any]]:
     """Transitions of a run's range after the customer `after`: with the inputs now and in the week before."""
+    earlier = health_results.alias("earlier")
     before = (
-        select(health_results.c.inputs)
-        .where(health_results.c.customer_id == health_transitions.c.customer_id)
-        .where(health_results.c.week < health_transitions.c.week)
-        .order_by(health_results.c.week.desc())
+        select(earlier.c.inputs)
+        .where(earlier.c.customer_id == health_transitions.c.customer_id)
+        .where(earlier.c.week < health_transitions.c.week)
+        .order_by(earlier.c.week.desc())
         .limit(1)
         .scalar_subquery()
     )

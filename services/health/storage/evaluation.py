@@ -1,5 +1,6 @@
 """The evaluation of one key range: one statement, which takes effect once."""
 
+from datetime import datetime
 from functools import reduce
 from operator import add
 from typing import Any
@@ -43,7 +44,7 @@ from services.shared.db import Write
 
 
 async def evaluate_range(
-    write: Write, run: Row[Any], row: Row[Any], rules: Rules, parameters: dict[str, Any]
+    write: Write, run: Row[Any], row: Row[Any], rules: Rules, week_ended_at: datetime
 ) -> list[Row[Any]]:
     """Evaluates the customers of an evaluation_ranges row, unless that was done; answers whose present health changed.
 
@@ -51,7 +52,7 @@ async def evaluate_range(
         run: the evaluations row.
         row: the evaluation_ranges row.
         rules: the rules of the run.
-        parameters: `week_ended_at`, the instant after which the run's week is over.
+        week_ended_at: the first instant after the run's week.
 
     Returns:
         (customer_id, status, previous_status) of customers whose present status is another one now, by id.
@@ -64,9 +65,9 @@ async def evaluate_range(
     # over unindexed aggregates, hundreds of times slower.
     await write.execute(text("set local plan_cache_mode = force_generic_plan"))
     values = {
-        "run_id": run.id, "range": row.number, "rule_set_id": run.rule_set_id, "first_id": row.first_id,
-        "end_id": row.end_id, "week": run.week, "planned_at": run.planned_at, "now": write.now,
-        **parameters, **windows(Week(run.week)),
+        "run": run.id, "range": row.number, "rule_set": run.rule_set_id, "first": row.first_id, "end": row.end_id,
+        "monday": run.week, "planned": run.planned_at, "week_ended": week_ended_at, "now": write.now,
+        **windows(Week(run.week)),
     }  # fmt: skip
     return list((await write.execute(statement(rules, latest), values)).all())
 
@@ -78,7 +79,7 @@ async def _is_latest(write: Write, run: Row[Any]) -> bool:
 
 
 def statement(rules: Rules, latest: bool) -> Executable:
-    """The statement, with the parameters that `evaluate_range` gives.
+    """The statement, with the parameters that `evaluate_range` gives (no column's names: an update would set those).
 
     Where `latest`, no result of this or a later week can be there, so that the present status is the previous one.
     """
@@ -98,47 +99,52 @@ def statement(rules: Rules, latest: bool) -> Executable:
 def _found(rules: Rules, latest: bool) -> Any:
     """Every customer of the range with status, inputs, previous and present status."""
     raw = usage_of_range().subquery("raw")
-    first_id, end_id = bindparam("first_id", type_=Uuid), bindparam("end_id", type_=Uuid)
+    first, end = bindparam("first", type_=Uuid), bindparam("end", type_=Uuid)
     present = (
         select(health_current)
-        .where(health_current.c.customer_id >= first_id, health_current.c.customer_id < end_id)
+        .where(health_current.c.customer_id >= first, health_current.c.customer_id < end)
         .subquery("present")
     )
     before = (
         select(health_results.c.status)
-        .where(health_results.c.customer_id == customers.c.id, health_results.c.week < bindparam("week", type_=Date))
+        .where(health_results.c.customer_id == customers.c.id, health_results.c.week < bindparam("monday", type_=Date))
         .order_by(health_results.c.week.desc())
         .limit(1)
         .scalar_subquery()
     )
-    values = inputs(raw)
-    return (
+    inputs_of = inputs(raw)
+    known = (
         select(
             customers.c.id.label("customer_id"),
-            _status(rules, values).label("status"),
             func.coalesce(present.c.status if latest else before, Status.NOT_COMPUTED.value).label("previous_status"),
             present.c.status.label("present_status"),
-            func.jsonb_build_object(
-                *(
-                    part
-                    for key, value in values.items()
-                    for part in (literal(key, Text), cast(func.trim_scale(value), Text))
-                )
-            ).label("inputs"),
             raw.c.data_until,
+            *(value.label(metric) for metric, value in inputs_of.items()),
         )
         .outerjoin(raw, raw.c.customer_id == customers.c.id)
         .outerjoin(present, present.c.customer_id == customers.c.id)
         .where(
-            customers.c.id >= first_id,
-            customers.c.id < end_id,
-            customers.c.created_at <= bindparam("planned_at", type_=DateTime(timezone=True)),
+            customers.c.id >= first,
+            customers.c.id < end,
+            customers.c.created_at <= bindparam("planned", type_=DateTime(timezone=True)),
             # who came after the week has a place in it only with figures that reach back into it
             or_(
-                customers.c.created_at < bindparam("week_ended_at", type_=DateTime(timezone=True)),
+                customers.c.created_at < bindparam("week_ended", type_=DateTime(timezone=True)),
                 raw.c.customer_id.is_not(None),
             ),
         )
+        .subquery("known")
+    )
+    values = {metric: known.c[metric] for metric in inputs_of}
+    stored = [part for metric, value in values.items()
+              for part in (literal(metric, Text), cast(func.trim_scale(value), Text))]  # fmt: skip
+    return select(
+        known.c.customer_id,
+        _status(rules, values).label("status"),
+        known.c.previous_status,
+        known.c.present_status,
+        func.jsonb_build_object(*stored).label("inputs"),
+        known.c.data_until,
     )
 
 
@@ -159,7 +165,7 @@ def _once(found: Any) -> Any:
     return (
         update(evaluation_ranges)
         .where(
-            evaluation_ranges.c.run_id == bindparam("run_id", type_=Uuid),
+            evaluation_ranges.c.run_id == bindparam("run", type_=Uuid),
             evaluation_ranges.c.number == bindparam("range", type_=Integer),
             evaluation_ranges.c.done_at.is_(None),
         )
@@ -177,8 +183,8 @@ def _results(found: Any, once: Any) -> Any:
     """The history: a row per customer and week, replaced where another run for the week finds otherwise."""
     names = ["customer_id", "week", "status", "previous_status", "rule_set_id", "inputs", "data_until", "computed_at"]
     rows = select(
-        found.c.customer_id, bindparam("week", type_=Date), found.c.status, found.c.previous_status,
-        bindparam("rule_set_id", type_=Uuid), found.c.inputs, found.c.data_until, _now(),
+        found.c.customer_id, bindparam("monday", type_=Date), found.c.status, found.c.previous_status,
+        bindparam("rule_set", type_=Uuid), found.c.inputs, found.c.data_until, _now(),
     ).where(exists(select(once.c.number)))  # fmt: skip
     insertion = upsert(health_results).from_select(names, rows)
     told = names[2:-1]
@@ -191,7 +197,7 @@ def _results(found: Any, once: Any) -> Any:
 
 def _transitions(found: Any, once: Any) -> Any:
     rows = select(
-        bindparam("run_id", type_=Uuid), found.c.customer_id, bindparam("week", type_=Date),
+        bindparam("run", type_=Uuid), found.c.customer_id, bindparam("monday", type_=Date),
         found.c.previous_status, found.c.status,
     ).where(found.c.status != found.c.previous_status, exists(select(once.c.number)))  # fmt: skip
     names = ["run_id", "customer_id", "week", "from_status", "to_status"]
@@ -206,7 +212,7 @@ def _current(found: Any, once: Any, latest: bool) -> Any:
         later = (
             select(health_results.c.week)
             .where(health_results.c.customer_id == found.c.customer_id)
-            .where(health_results.c.week > bindparam("week", type_=Date))
+            .where(health_results.c.week > bindparam("monday", type_=Date))
             .limit(1)
         )
         rows = rows.where(later.scalar_subquery().is_(None))

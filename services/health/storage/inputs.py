@@ -22,7 +22,7 @@ def windows(week: Week) -> dict[str, date]:
 def usage_of_range() -> Select[Any]:
     """Per customer with any figure in the longest window: the raw values of all metrics and `data_until`.
 
-    Parameters: first_id, end_id, and those of `windows`. The range stands here and not only on the customers, so that
+    Parameters: first, end, and those of `windows`. The range stands here and not only on the customers, so that
     the planner reads one stretch of the index.
     """
     return (
@@ -37,8 +37,8 @@ def usage_of_range() -> Select[Any]:
             func.max(usage.c.day).label("data_until"),
         )
         .where(
-            usage.c.customer_id >= bindparam("first_id", type_=Uuid),
-            usage.c.customer_id < bindparam("end_id", type_=Uuid),
+            usage.c.customer_id >= bindparam("first", type_=Uuid),
+            usage.c.customer_id < bindparam("end", type_=Uuid),
             usage.c.day >= _day(f"first_day_{LONGEST_WINDOW_DAYS}"),
             usage.c.day <= _day("last_day"),
         )

@@ -19,7 +19,7 @@ COUNT_LIMIT = 1000
 
 
 async def deliver_alerts(write: Write, alerts: Sequence[tuple[UUID, UUID, str]]) -> int:
-    """Puts alerts (id, customer, facts as JSON text) into the inboxes of all active owners; answers how many are new."""
+    """Puts alerts (id, customer, facts as JSON text) into all active owners' inboxes; answers how many are new."""
     arrays = [([alert[0] for alert in alerts], Uuid), ([alert[1] for alert in alerts], Uuid),
               ([alert[2] for alert in alerts], Text)]  # fmt: skip
     sent = (

@@ -13,7 +13,7 @@ def deadline_columns(deadline: Deadline, deadline_at: datetime, now: datetime, r
     """The columns of a deadline that is set now."""
     return {
         "deadline_date": deadline.day,
-        "deadline_time": deadline.time,
+        "deadline_time": deadline.at,
         "deadline_at": deadline_at,
         "armed_at": now,
         "next_notice_at": reminders.next_notice(deadline_at, now),

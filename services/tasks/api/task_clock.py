@@ -44,8 +44,10 @@ class TaskClock:
                 recipients = [task.assignee_id]
                 if overdue and (manager_id := await parties.manager_of(write.connection, task.assignee_id)):
                     recipients.append(manager_id)
-                given = await notices.given(write.connection, task.id, deadline_at)
-                following = self._reminders.next_notice(deadline_at, task.armed_at, given)
+                following = None
+                if not overdue:  # once overdue nobody is reminded any more, also where reminders were missed
+                    given = await notices.given(write.connection, task.id, deadline_at)
+                    following = self._reminders.next_notice(deadline_at, task.armed_at, given)
                 await tasks.set_noticed(write, task.id, following, deadline_at if overdue else None)
                 told = events_pb2.TaskNoticed(
                     task_id=str(task.id),

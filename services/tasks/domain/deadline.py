@@ -13,19 +13,19 @@ FARTHEST = timedelta(days=3653)
 
 @dataclass(frozen=True)
 class Deadline:
-    """A date of the business time zone; without a `time` the end of that day is meant."""
+    """A date of the business time zone; without `at` the end of that day is meant."""
 
     day: date
-    time: time | None = None
+    at: time | None = None
 
     def instant(self, zone: ZoneInfo) -> datetime:
         """The instant at which the deadline has passed, in UTC."""
-        if self.time is None:
+        if self.at is None:
             return end_of_day(self.day, zone)
-        return datetime.combine(self.day, self.time, zone).astimezone(UTC)
+        return datetime.combine(self.day, self.at, zone).astimezone(UTC)
 
     def __str__(self) -> str:
-        return self.day.isoformat() if self.time is None else f"{self.day} {self.time:%H:%M:%S}"
+        return self.day.isoformat() if self.at is None else f"{self.day} {self.at:%H:%M:%S}"
 
 
 def new_deadline(deadline: Deadline, zone: ZoneInfo, now: datetime) -> datetime:

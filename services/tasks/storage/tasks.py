@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Text, insert, literal_column, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.shared.db import Write
-from services.tasks.storage.tables import customers, tasks
+from services.tasks.storage.tables import tasks
 
-_LABEL = select(customers.c.label).where(customers.c.id == tasks.c.customer_id).correlate(tasks).scalar_subquery()
+# As text, because an insert's RETURNING correlates nothing by itself.
+_LABEL = literal_column("(select c.label from customers c where c.id = tasks.customer_id)", Text)
 _FACTS = (*tasks.c, _LABEL.label("customer_label"))
 _OPEN = tasks.c.closed_at.is_(None)
 

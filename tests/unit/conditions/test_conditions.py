@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.conditions import wire
-from services.shared.conditions.check import Field, check, possible_values
+from services.shared.conditions.check import Field, alternatives, check, possible_values
 from services.shared.conditions.tree import (
     AllOf,
     AnyOf,
@@ -137,33 +136,13 @@ def test_too_large_conditions_are_refused() -> None:
     assert [refusal(condition).reason for condition in (deep, wide, long)] == ["CONDITION_TOO_LARGE"] * 3
 
 
-@given(conditions)
-def test_a_condition_that_passes_holds_for_some_values(condition: Condition) -> None:
-    try:
-        check(condition, FIELDS, "when")
-    except InvalidArgument:
-        return
-    fine = {
-        "count": [Decimal(n) for n in range(6)],
-        "ratio": [Decimal(n) / 20 for n in range(21)],
-        "change": [Decimal(n) / 20 for n in range(-60, 101)],
-    }
-    marks = {field: {c.value for c in _all(condition) if c.field == field} for field in FIELDS}
-    candidates = [
-        [value for value in fine[field] if any(abs(value - mark) <= 1 for mark in marks[field])] or [Decimal(0)]
-        for field in FIELDS
-    ]
-    narrow = [_near(values_of, marks[field]) for values_of, field in zip(candidates, FIELDS, strict=True)]
-    assert any(answer(condition, dict(zip(FIELDS, point, strict=True))) for point in product(*narrow))
-
-
-def _all(condition: Condition) -> list[Comparison]:
-    from services.shared.conditions.tree import comparisons as every
-
-    return list(every(condition))
-
-
-def _near(candidates: list[Decimal], marks: set[Decimal]) -> list[Decimal]:
-    """Candidates at, just beside and one beside the marks."""
-    steps = {Decimal(0), Decimal("0.05"), Decimal("-0.05"), Decimal(1), Decimal(-1)}
-    return [value for value in candidates if any(value - mark in steps for mark in marks)] or candidates[:1]
+@given(conditions, values)
+def test_the_ways_in_which_a_condition_holds_are_all_of_them(
+    condition: Condition, known: Mapping[str, Decimal | None]
+) -> None:
+    witnesses = [possible_values(way, FIELDS) for way in alternatives(condition, "when")]
+    for witness in witnesses:
+        assert witness is None or answer(condition, witness) is True
+    possible = all(value is not None and FIELDS[field].holds(value) for field, value in known.items())
+    if possible and answer(condition, known):
+        assert any(witness is not None for witness in witnesses)

@@ -18,7 +18,9 @@ def play(stage: Stage) -> None:
     with tempfile.TemporaryDirectory(prefix="kejing-demo-") as folder:
         exports = files.write(Path(folder), stage.customers, stage.orders)
 
-        teller.step("customers.csv: GB18030, Chinese headings, slashes in its dates. A mapping file (YAML) says what it means:")
+        teller.step(
+            "customers.csv: GB18030, Chinese headings, slashes in its dates. A mapping file (YAML) says what it means:"
+        )
         for line in exports["customers"].mapping.read_text("utf-8").splitlines()[2:9]:
             teller.console.print(f"      [dim]{line.replace('[', chr(92) + '[')}[/dim]")
         result = _send(stage, service.ImportCustomers, pb.ImportCustomersRequest, exports["customers"])

@@ -12,14 +12,20 @@ def play(stage: Stage) -> None:
     teller.chapter("People 员工: who works here")
     identity = stage.stub(identity_service_pb2_grpc.IdentityServiceStub)
     teller.step("Departments and employees are entered; everybody reports to who leads the department.")
-    departments = {each.name: each.id for each in _all(identity.ListDepartments, identity_service_pb2.ListDepartmentsRequest(), "departments")}
+    departments = {
+        each.name: each.id
+        for each in _all(identity.ListDepartments, identity_service_pb2.ListDepartmentsRequest(), "departments")
+    }
     for wanted in DEPARTMENTS:
         if wanted.name not in departments:
             request = identity_service_pb2.CreateDepartmentRequest(
                 request_id=stage.request_id(), name=wanted.name, parent_id=departments.get(wanted.parent, "")
             )
             departments[wanted.name] = identity.CreateDepartment(request).department.id
-    stage.employees = {each.login: each.id for each in _all(identity.ListEmployees, identity_service_pb2.ListEmployeesRequest(), "employees")}
+    stage.employees = {
+        each.login: each.id
+        for each in _all(identity.ListEmployees, identity_service_pb2.ListEmployeesRequest(), "employees")
+    }
     new = [each for each in TEAM if each.login not in stage.employees]
     for each in new:
         asked = identity_service_pb2.CreateEmployeeRequest(

@@ -21,9 +21,7 @@ ORDER_SECONDS = 20.0
 
 
 def _task(key: str, title: str, role: str, days: int, *, required: bool = True) -> process_pb2.StageTask:
-    return process_pb2.StageTask(
-        key=key, title=title, assignee_role=role, deadline_offset_days=days, required=required
-    )
+    return process_pb2.StageTask(key=key, title=title, assignee_role=role, deadline_offset_days=days, required=required)
 
 
 STAGES = (
@@ -142,10 +140,14 @@ def _finish_stage(stage: Stage, orders: Any, process: process_pb2.Process) -> pr
                 tasks_service_pb2.CompleteTaskRequest(request_id=stage.request_id(), task_id=task.id)
             )
     if itself:
-        teller.step(f"{name}: the required tasks are done by {', '.join(sorted(by))}, and the process moves on by itself.")
+        teller.step(
+            f"{name}: the required tasks are done by {', '.join(sorted(by))}, and the process moves on by itself."
+        )
         process = teller.until(f"the process has left {left}", lambda: _moved(stage, process.id, left))
     else:
-        teller.step(f"{name}: the required tasks are done by {', '.join(sorted(by))}; the order to advance is taken now.")
+        teller.step(
+            f"{name}: the required tasks are done by {', '.join(sorted(by))}; the order to advance is taken now."
+        )
         advance = processes_service_pb2.AdvanceStageRequest(request_id=stage.request_id(), process_id=process.id)
         process = orders.AdvanceStage(advance, timeout=ORDER_SECONDS).process
     if process.state == process_pb2.PROCESS_STATE_RUNNING:
@@ -169,10 +171,10 @@ def _open_tasks(stage: Stage, process_id: str) -> list[task_pb2.Task]:
 
 
 def _tell_tasks(stage: Stage, process_id: str) -> None:
-    rows = [
-        (t.title, stage.login_of(t.assignee_id), f"{t.deadline.date.year}-{t.deadline.date.month:02}-{t.deadline.date.day:02}")
-        for t in _open_tasks(stage, process_id)
-    ]  # fmt: skip
+    rows = []
+    for task in _open_tasks(stage, process_id):
+        by = task.deadline.date
+        rows.append((task.title, stage.login_of(task.assignee_id), f"{by.year}-{by.month:02}-{by.day:02}"))
     stage.teller.table(("task", "who", "by"), rows)
 
 

@@ -25,7 +25,9 @@ def play(stage: Stage) -> None:
     teller = stage.teller
     teller.chapter("Revenue 营收: two years of orders become the MRR of the year")
     service = stage.stub(orders_service_pb2_grpc.OrdersServiceStub)
-    teller.step("Orders 合同订单 are streamed in: renewals, multi-year terms, open-ended ones, odd days, one-time work.")
+    teller.step(
+        "Orders 合同订单 are streamed in: renewals, multi-year terms, open-ended ones, odd days, one-time work."
+    )
 
     def imported() -> Any:
         # Customers reach the revenue service by events: the rows go in again until it knows them.
@@ -67,7 +69,9 @@ def _tell_breakdown(stage: Stage, revenue: Any, month: str) -> None:
 
 def _tell_contract_ends(stage: Stage) -> None:
     teller = stage.teller
-    teller.step("The end of each customer's last contract flows back by event; whose contract is over counts as churned 流失.")
+    teller.step(
+        "The end of each customer's last contract flows back by event; whose contract is over counts as churned 流失."
+    )
     churned = {customer.external_id for customer in stage.customers if customer.plan == "churned"}
     service = stage.stub(customers_service_pb2_grpc.CustomersServiceStub)
     request = customers_service_pb2.ListCustomersRequest(

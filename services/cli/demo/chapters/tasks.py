@@ -49,7 +49,9 @@ def _let_a_deadline_pass(stage: Stage) -> str:
     task = stage.once_known(
         lambda: stage.stub(tasks_service_pb2_grpc.TasksServiceStub, "csm.li").CreateTask(request).task
     )
-    stage.teller.happened(f"task {task.id}: its workflow task/{task.id} holds the deadline, whatever happens to a process")
+    stage.teller.happened(
+        f"task {task.id}: its workflow task/{task.id} holds the deadline, whatever happens to a process"
+    )
     return task.id
 
 
@@ -90,9 +92,7 @@ def _complete(stage: Stage, task_id: str) -> None:
     teller.step("A task is done only when a follow-up 跟进记录 says what was done. Without one:")
 
     def complete() -> tasks_service_pb2.CompleteTaskResponse:
-        return tasks.CompleteTask(
-            tasks_service_pb2.CompleteTaskRequest(request_id=stage.request_id(), task_id=task_id)
-        )
+        return tasks.CompleteTask(tasks_service_pb2.CompleteTaskRequest(request_id=stage.request_id(), task_id=task_id))
 
     stage.refused(complete, "FOLLOW_UP_MISSING")
     record_follow_up(stage, "csm.li", customer, "renewal", task_id, "电话沟通续约，客户认可价值。Talked on the phone.")

@@ -53,7 +53,19 @@ _TIERS = {"strategic": "战略", "growth": "成长", "ordinary": "普通"}
 _ROLES = {"CSM": "CSM", "ANALYST": "analyst", "SALES_MANAGER": "sales"}
 _WRONG_ROWS = (
     ("CRM-20001", "上海示例贸易有限公司", "示例贸易", "零售", "华东", "企业", "", "普通", "约五十", "2025/03/01", ""),
-    ("CRM-20002", "Placeholder Trading Ltd", "Placeholder", "Retail", "Overseas", "企业", "", "普通", "50", "2025/02/30", ""),
+    (
+        "CRM-20002",
+        "Placeholder Trading Ltd",
+        "Placeholder",
+        "Retail",
+        "Overseas",
+        "企业",
+        "",
+        "普通",
+        "50",
+        "2025/02/30",
+        "",
+    ),
 )
 """One says "about fifty" seats, the other was signed on a 30 February."""
 
@@ -71,8 +83,20 @@ def write(folder: Path, customers: Sequence[Customer], orders: Sequence[Order]) 
     for order in orders:
         first = signed.get(order.customer_external_id, order.signed)
         signed[order.customer_external_id] = min(first, order.signed)
-    heading = ("客户编号", "客户名称", "简称", "行业", "地区", "类型", "规模", "价值分层", "开通席位", "首签日期", "备注")
-    rows = [
+    heading = (
+        "客户编号",
+        "客户名称",
+        "简称",
+        "行业",
+        "地区",
+        "类型",
+        "规模",
+        "价值分层",
+        "开通席位",
+        "首签日期",
+        "备注",
+    )
+    rows: list[Sequence[object]] = [
         (c.external_id, c.name, c.short_name, c.industry, c.region, "个人" if c.individual else "企业", c.size,
          _TIERS[c.tier], c.seats, f"{signed[c.external_id]:%Y/%m/%d}", "")
         for c in customers

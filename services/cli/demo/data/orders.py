@@ -28,7 +28,7 @@ class Order:
 
 
 def orders(all_customers: list[Customer], this_month: date) -> list[Order]:
-    """Every order of the customers, as of the month that begins with `this_month`; renewed ones before their renewals."""
+    """Every order of the customers, as of the month that begins with `this_month`; renewals after what they renew."""
     return [order for customer in all_customers for order in PLANS[customer.plan](customer, this_month)]
 
 

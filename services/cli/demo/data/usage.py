@@ -42,7 +42,7 @@ def usage(all_customers: list[Customer], today: date) -> Iterator[Day]:
 
 @dataclass(frozen=True)
 class Living:
-    """How a customer lives on a day: `share` of its seats were active in 14 days, tickets of the day, urgent ones open."""
+    """How a customer lives on a day: share of its seats active in 14 days, tickets of the day, urgent ones open."""
 
     share: float
     tickets: int = 0

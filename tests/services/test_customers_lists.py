@@ -1,0 +1,139 @@
+"""Reading customers: views, sorts, pages, and who may read."""
+
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kejing.customers.v1 import customers_service_pb2 as pb
+from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from kejing.identity.v1 import identity_service_pb2
+from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from tests.support.customers import bring
+from tests.support.eventually import eventually
+from tests.support.refusals import refused
+from tests.support.services import RunningServices
+
+ALL, MINE, CHURNED = pb.CUSTOMER_VIEW_ALL, pb.CUSTOMER_VIEW_MINE, pb.CUSTOMER_VIEW_CHURNED
+
+
+def fresh(word: str = "X") -> str:
+    return f"{word}-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+async def stub(services: RunningServices) -> Any:
+    return await services.stub(CustomersServiceStub)
+
+
+async def every(stub: Any, **asked: Any) -> list[Any]:
+    """All pages of ListCustomers, one after the other."""
+    request = pb.ListCustomersRequest(**asked)
+    found: list[Any] = []
+    while True:
+        page = await stub.ListCustomers(request)
+        found += page.customers
+        if not page.next_page_token:
+            return found
+        assert len(page.customers) == (request.page_size or 50)
+        request.page_token = page.next_page_token
+
+
+async def names(stub: Any, **asked: Any) -> list[str]:
+    return [customer.name for customer in await every(stub, **asked)]
+
+
+async def test_a_customer_churns_at_midnight_of_the_business_zone_and_returns_with_a_later_end(
+    services: RunningServices, stub: Any
+) -> None:
+    key = fresh()
+    await bring(services, "ImportCustomers", [{"external_id": key, "name": key, "last_contract_end": "2031-06-30"}])
+    try:
+        services.clock.set(datetime(2031, 6, 30, 15, 59, tzinfo=UTC))  # 23:59 in Shanghai
+        assert await names(stub, name_prefix=key, view=ALL) == [key]
+        assert await names(stub, name_prefix=key, view=CHURNED) == []
+
+        services.clock.set(datetime(2031, 6, 30, 16, 0, tzinfo=UTC))  # midnight in Shanghai
+        assert await names(stub, name_prefix=key, view=ALL) == []
+        [churned] = await every(stub, name_prefix=key, view=CHURNED)
+        assert churned.churned
+
+        later = [{"external_id": key, "name": key, "last_contract_end": "2032-06-30"}]
+        await bring(services, "ImportCustomers", later)
+        assert await names(stub, name_prefix=key, view=ALL) == [key]
+    finally:
+        services.clock.shift = timedelta()
+
+
+async def test_mine_are_those_that_i_own_and_that_have_not_churned(services: RunningServices, stub: Any) -> None:
+    mark = fresh()
+    ended = {"external_id": f"{mark}2", "name": f"{mark}2", "last_contract_end": "2020-01-01"}
+    running = {"external_id": f"{mark}1", "name": f"{mark}1", "last_contract_end": ""}
+    others = {"external_id": f"{mark}3", "name": f"{mark}3", "last_contract_end": ""}
+    await bring(services, "ImportCustomers", [running, ended, others])
+    identity = await services.stub(IdentityServiceStub)
+    login = fresh("csm").lower()
+    created = identity_service_pb2.CreateEmployeeRequest(request_id=fresh(), login=login, display_name="C", role=3)
+    owner = (await identity.CreateEmployee(created)).employee
+    rows = [{"customer_external_id": f"{mark}{n}", "role": "CSM", "login": login} for n in (1, 2)]
+
+    async def owned() -> bool:
+        return (await bring(services, "ImportOwners", rows)).rejected == 0
+
+    await eventually(owned)
+    mine = await services.stub(CustomersServiceStub, f"employee:{login}")
+    assert await names(mine, view=MINE) == [f"{mark}1"]
+    assert await names(stub, owner_id=owner.id) == [f"{mark}1"]
+    assert await names(stub, owner_id=owner.id, view=CHURNED) == [f"{mark}2"]
+
+
+async def test_a_machine_has_no_customers_of_its_own(services: RunningServices, stub: Any) -> None:
+    machine = await services.stub(CustomersServiceStub, "machine:tasks")
+    assert (await refused(machine.ListCustomers(pb.ListCustomersRequest(view=MINE)))).reason == "NOT_AN_EMPLOYEE"
+
+
+SORTS = {
+    pb.CUSTOMER_SORT_NAME: lambda c: c.name,
+    pb.CUSTOMER_SORT_NUMBER: lambda c: (len(c.number), c.number),
+    pb.CUSTOMER_SORT_LAST_CONTRACT_END: lambda c: date(
+        c.last_contract_end.year or 9999, c.last_contract_end.month or 12, c.last_contract_end.day or 31
+    ),
+    pb.CUSTOMER_SORT_CREATED_AT: lambda c: c.created_at.ToNanoseconds(),
+}
+
+
+@pytest.fixture(scope="session")
+async def prefix(services: RunningServices) -> str:
+    """The beginning of the names of 40 customers, of which many are equal in what lists are sorted by."""
+    mark = fresh("Page")
+    rows = [
+        {
+            "external_id": f"{mark}-{n}",
+            "name": f"{mark} {n % 7}",
+            "last_contract_end": ["", "2031-01-01", "2031-02-01", "2020-05-05"][n % 4],
+        }
+        for n in range(40)
+    ]
+    await bring(services, "ImportCustomers", rows[:25])
+    await bring(services, "ImportCustomers", rows[25:])
+    return mark
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sort=st.sampled_from(list(SORTS)),
+    descending=st.booleans(),
+    page_size=st.integers(1, 45),
+    view=st.sampled_from([ALL, CHURNED]),
+)
+def test_pages_put_together_are_the_whole_ordered_set(
+    pages_runner: Any, sort: int, descending: bool, page_size: int, view: int
+) -> None:
+    found = pages_runner(sort=sort, descending=descending, page_size=page_size, view=view)
+
+    assert len(found) == len({customer.id for customer in found}) == (10 if view == CHURNED else 30)
+    ordered = sorted(found, key=lambda c: (SORTS[sort](c), c.id), reverse=descending)
+    assert [c.id for c in found] == [c.id for c in ordered]

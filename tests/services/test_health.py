@@ -1,0 +1,373 @@
+"""The health service by gRPC: rule sets, evaluation step by step, alerts."""
+
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from google.type.decimal_pb2 import Decimal as DecimalMessage
+from sqlalchemy import select
+
+from kejing.common.v1 import condition_pb2
+from kejing.common.v1.events_pb2 import Event
+from kejing.health.v1 import (
+    alerts_pb2,
+    alerts_service_pb2,
+    alerts_service_pb2_grpc,
+    evaluations_service_pb2,
+    evaluations_service_pb2_grpc,
+    events_pb2,
+    health_pb2,
+    health_service_pb2,
+    health_service_pb2_grpc,
+)
+from services.health.domain.weeks import Week
+from services.health.storage import customers, usage
+from services.health.storage.usage import DayFigures
+from services.shared.clock import utc_now
+from services.shared.db.tables import outbox
+from services.shared.ids import new_id
+from tests.support.refusals import refused
+from tests.support.services import RunningServices
+
+MACHINE = "machine:workflows"
+EXCELLENT, FAIR, AT_RISK = (
+    health_pb2.HEALTH_STATUS_EXCELLENT, health_pb2.HEALTH_STATUS_FAIR, health_pb2.HEALTH_STATUS_AT_RISK,
+)  # fmt: skip
+GOOD = {"active_users": 9, "active_users_14d": 9, "tickets_opened": 0, "urgent_tickets_open": 0}
+SO_SO = {**GOOD, "active_users_14d": 7}
+BAD = {**GOOD, "urgent_tickets_open": 3}
+
+
+class Health:
+    """Stubs, customers with figures, and runs carried out step by step as the workflow does."""
+
+    def __init__(self, services: RunningServices, rules: Any, steps: Any, alerts: Any) -> None:
+        self.services = services
+        self.rules = rules
+        self.steps = steps
+        self.alerts = alerts
+
+    async def customer(self, week: Week, figures: dict[str, int] | None) -> UUID:
+        customer_id = new_id()
+        async with self.services.db("health").transaction(actor="machine:test") as write:
+            row = {"id": customer_id, "external_id": f"X-{customer_id}", "seats": 10,
+                   "created_at": write.now - timedelta(days=400), "version": 1}  # fmt: skip
+            await customers.project(write, [row])
+        if figures:
+            await self.figures(customer_id, week, figures)
+        return customer_id
+
+    async def figures(self, customer_id: UUID, week: Week, figures: dict[str, int]) -> None:
+        """Sets all days of the week to `figures`, and the 7 days before where they have none."""
+        async with self.services.db("health").transaction(actor="machine:test") as write:
+            days = [week.sunday - timedelta(days=back) for back in range(14 if week.next == self.last else 7)]
+            rows = [DayFigures(str(new_id()), new_id().bytes, customer_id, day, figures) for day in days]
+            await usage.take(write, "test", rows)
+
+    @property
+    def last(self) -> Week:
+        return Week.last_ended(utc_now(), ZoneInfo("Asia/Shanghai"))
+
+    async def evaluate(self, week: Week, number: int) -> Any:
+        plan = evaluations_service_pb2.PlanEvaluationRequest(week=str(week), number=number)
+        run = (await self.steps.PlanEvaluation(plan)).evaluation
+        for key_range in range(run.ranges):
+            await self.steps.EvaluateRange(
+                evaluations_service_pb2.EvaluateRangeRequest(run_id=run.run_id, range=key_range)
+            )
+        finish = evaluations_service_pb2.FinishEvaluationRequest(run_id=run.run_id)
+        return (await self.steps.FinishEvaluation(finish)).evaluation
+
+    async def new_run(self, week: Week) -> Any:
+        """Requests a run, carries it out and answers it."""
+        asked = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=str(week))
+        run = (await self.rules.RequestEvaluation(asked)).evaluation
+        return await self.evaluate(week, run.number)
+
+    async def raise_alerts(self, run: Any) -> list[Any]:
+        found: list[Any] = []
+        for key_range in range(run.ranges):
+            token = ""
+            while True:
+                answer = await self.alerts.RaiseAlerts(
+                    alerts_service_pb2.RaiseAlertsRequest(
+                        run_id=run.run_id, range=key_range, page_size=2, page_token=token
+                    )
+                )
+                found += answer.alerts
+                token = answer.next_page_token
+                if not token:
+                    break
+        return found
+
+    async def told(self, payload_class: Any) -> list[Any]:
+        """The payloads of the events of that kind, oldest first."""
+        async with self.services.db("health").read() as read:
+            rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
+        found = []
+        for row in rows:
+            payload = payload_class()
+            if Event.FromString(row).payload.Unpack(payload):
+                found.append(payload)
+        return found
+
+
+@pytest.fixture
+async def health(services: RunningServices) -> Health:
+    return Health(
+        services,
+        await services.stub(health_service_pb2_grpc.HealthServiceStub),
+        await services.stub(evaluations_service_pb2_grpc.EvaluationsServiceStub, MACHINE),
+        await services.stub(alerts_service_pb2_grpc.AlertsServiceStub, MACHINE),
+    )
+
+
+@pytest.fixture
+async def any_fall(services: RunningServices) -> AsyncIterator[str]:
+    """A subscription to any fall, for the time of a test."""
+    stub = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    order = alerts_service_pb2.CreateAlertSubscriptionRequest(
+        request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
+    )
+    made = (await stub.CreateAlertSubscription(order)).subscription
+    assert (await stub.CreateAlertSubscription(order)).subscription == made
+    listed = await stub.ListAlertSubscriptions(alerts_service_pb2.ListAlertSubscriptionsRequest(page_size=500))
+    assert made in listed.subscriptions
+    yield made.id
+    end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)
+    await stub.DeleteAlertSubscription(end)
+    await stub.DeleteAlertSubscription(end)
+
+
+def compare(metric: str, operator: int, value: str) -> condition_pb2.Condition:
+    comparison = condition_pb2.Comparison(field=metric, operator=operator, value=value)  # type: ignore[arg-type]
+    return condition_pb2.Condition(comparison=comparison)
+
+
+async def test_the_built_in_rules_are_the_sample_table_in_its_corrected_form(health: Health) -> None:
+    rules = (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set
+    assert rules.version == 1
+    last = rules.excellent.all.conditions[3].comparison
+    assert (last.field, last.operator, last.value) == (
+        "urgent_open_tickets_7d", condition_pb2.OPERATOR_LESS_OR_EQUAL, "0",
+    )  # fmt: skip
+    again = health_pb2.NewRuleSet(name="sample", at_risk=rules.at_risk, excellent=rules.excellent)
+    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=again)
+    saved = (await health.rules.CreateRuleSet(order)).rule_set
+    assert saved.version > 1
+    assert not saved.HasField("published_at")
+    assert (saved.minimum_data_share.value, saved.excellent, saved.at_risk) == ("0.5", rules.excellent, rules.at_risk)
+    assert (await health.rules.CreateRuleSet(order)).rule_set == saved
+
+    again.excellent.all.conditions[3].comparison.operator = condition_pb2.OPERATOR_LESS
+    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=again)
+    answer = await refused(health.rules.CreateRuleSet(order))
+    assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "CONDITION_IMPOSSIBLE")
+    assert answer.fields == ("rule_set.excellent.all.conditions[3].comparison",)
+    assert "urgent_open_tickets_7d < 0" in answer.message
+    assert "a whole number from 0 up" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("at_risk", "excellent", "reason"),
+    [
+        (("active_ratio_14d", 2, "0.6"), ("active_ratio_14d", 5, "0.5"), "LEVELS_OVERLAP"),
+        (("active_ratio_14d", 2, "0.6"), ("active_ratio_14d", 6, "1.2"), "CONDITION_IMPOSSIBLE"),
+        (("mood", 2, "0.6"), ("active_ratio_14d", 5, "0.5"), "CONDITION_FIELD_UNKNOWN"),
+    ],
+)
+async def test_rules_that_cannot_be_meant_are_refused(
+    health: Health, at_risk: tuple[str, int, str], excellent: tuple[str, int, str], reason: str
+) -> None:
+    new = health_pb2.NewRuleSet(name="x", at_risk=compare(*at_risk), excellent=compare(*excellent))
+    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
+    answer = await refused(health.rules.CreateRuleSet(order))
+    assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", reason)
+
+
+async def test_contract_rules_name_the_field(health: Health) -> None:
+    new = health_pb2.NewRuleSet(
+        name="x", at_risk=compare("tickets_14d", 0, "five"), excellent=condition_pb2.Condition()
+    )
+    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
+    answer = await refused(health.rules.CreateRuleSet(order))
+    assert answer.code == "INVALID_ARGUMENT"
+    assert {"rule_set.at_risk.comparison.operator", "rule_set.at_risk.comparison.value"} <= set(answer.fields)
+    new = health_pb2.NewRuleSet(
+        name="x", at_risk=compare("tickets_14d", 5, "5"), excellent=compare("tickets_14d", 1, "5"),
+        minimum_data_share=DecimalMessage(value="much"),
+    )  # fmt: skip
+    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
+    answer = await refused(health.rules.CreateRuleSet(order))
+    assert answer.fields == ("rule_set.minimum_data_share",)
+
+
+async def test_a_published_rule_set_is_in_force_until_another_is(health: Health) -> None:
+    before = (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set
+    new = health_pb2.NewRuleSet(name="strict", at_risk=compare("tickets_14d", 5, "1"), excellent=before.excellent)
+    new.excellent.all.conditions[2].comparison.value = "0"
+    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
+    strict = (await health.rules.CreateRuleSet(order)).rule_set
+    publish = health_service_pb2.PublishRuleSetRequest(request_id=str(new_id()), rule_set_id=strict.id)
+    assert (await health.rules.PublishRuleSet(publish)).rule_set.HasField("published_at")
+    assert (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set.id == strict.id
+    back = health_service_pb2.PublishRuleSetRequest(request_id=str(new_id()), rule_set_id=before.id)
+    await health.rules.PublishRuleSet(back)
+    await health.rules.PublishRuleSet(publish)  # a repeat does nothing again
+    assert (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set.id == before.id
+    listed = await health.rules.ListRuleSets(health_service_pb2.ListRuleSetsRequest(page_size=1))
+    assert listed.rule_sets[0].version >= strict.version
+    rest = health_service_pb2.ListRuleSetsRequest(page_size=500, page_token=listed.next_page_token)
+    assert (await health.rules.ListRuleSets(rest)).rule_sets[-1].version == 1
+    unknown = health_service_pb2.PublishRuleSetRequest(request_id=str(new_id()), rule_set_id=str(new_id()))
+    assert (await refused(health.rules.PublishRuleSet(unknown))).reason == "RULE_SET_NOT_FOUND"
+
+
+async def test_an_evaluation_step_by_step(health: Health, any_fall: str) -> None:
+    last, before = health.last, health.last.previous
+    falling = await health.customer(before, GOOD)
+    steady = await health.customer(before, GOOD)
+    first = await health.new_run(before)
+    assert (first.ranges, first.ranges_done) == (1, 1)
+    newcomer = await health.customer(before, None)
+
+    await health.figures(falling, last, BAD)
+    await health.figures(steady, last, GOOD)
+    second = await health.new_run(last)
+    assert second.HasField("finished_at")
+    # each step again: the same answers, and nothing more
+    assert await health.evaluate(last, second.number) == second
+
+    found = await health.rules.GetHealth(health_service_pb2.GetHealthRequest(customer_id=str(falling)))
+    assert (found.health.status, found.health.previous_status) == (AT_RISK, EXCELLENT)
+    assert (found.health.week, found.health.rule_set_version) == (str(last), 1)
+    assert date(found.health.data_until.year, found.health.data_until.month, found.health.data_until.day) == last.sunday
+    assert {one.metric: one.value.value for one in found.health.inputs} == {
+        "active_ratio_14d": "0.9", "active_days_14d": "14", "tickets_14d": "0", "urgent_open_tickets_7d": "3",
+    }  # fmt: skip
+    held = [one.comparison.field for one in found.reasons if one.level == AT_RISK and one.holds]
+    assert (len(found.reasons), held) == (8, ["urgent_open_tickets_7d"])
+    history = await health.rules.ListHealthHistory(
+        health_service_pb2.ListHealthHistoryRequest(customer_id=str(falling), page_size=1)
+    )
+    assert [week.week for week in history.weeks] == [str(last)]
+    rest = health_service_pb2.ListHealthHistoryRequest(customer_id=str(falling), page_token=history.next_page_token)
+    assert [week.status for week in (await health.rules.ListHealthHistory(rest)).weeks] == [EXCELLENT]
+
+    events = [item for event in await health.told(events_pb2.HealthChanged) for item in event.items]
+    told = [(item.week, item.status, item.previous_status) for item in events if item.customer_id == str(falling)]
+    assert told == [(str(before), EXCELLENT, health_pb2.HEALTH_STATUS_NOT_COMPUTED), (str(last), AT_RISK, EXCELLENT)]
+    assert [item.week for item in events if item.customer_id == str(steady)] == [str(before)]
+
+    alerts = await health.raise_alerts(second)
+    mine = [alert for alert in alerts if alert.customer_id == str(falling)]
+    assert [(getattr(alert, "from"), alert.to, alert.week) for alert in mine] == [(EXCELLENT, AT_RISK, str(last))]
+    moved = mine[0].moved
+    assert (moved.metric, moved.before.value, moved.after.value) == ("urgent_open_tickets_7d", "0", "3")
+    assert not [alert for alert in alerts if alert.customer_id in {str(steady), str(newcomer)}]
+    assert await health.raise_alerts(second) == alerts
+    third = await health.new_run(last)  # the week again: the same transition raises nothing again
+    assert not [alert for alert in await health.raise_alerts(third) if alert.customer_id == str(falling)]
+
+
+async def test_alerts_are_listed_and_acknowledged_once(
+    health: Health, any_fall: str, services: RunningServices
+) -> None:
+    last = health.last
+    customer = await health.customer(last.previous, GOOD)
+    await health.new_run(last.previous)
+    await health.figures(customer, last, SO_SO)
+    await health.raise_alerts(await health.new_run(last))
+    stub = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    listing = alerts_service_pb2.ListAlertsRequest(customer_id=str(customer), open_only=True)
+    (alert,) = (await stub.ListAlerts(listing)).alerts
+    assert (getattr(alert, "from"), alert.to, alert.moved.metric) == (EXCELLENT, FAIR, "active_ratio_14d")
+    order = alerts_service_pb2.AcknowledgeAlertRequest(request_id=str(new_id()), alert_id=alert.id)
+    taken = (await stub.AcknowledgeAlert(order)).alert
+    assert taken.acknowledged_by
+    assert (await stub.AcknowledgeAlert(order)).alert == taken
+    assert not (await stub.ListAlerts(listing)).alerts
+    everything = alerts_service_pb2.ListAlertsRequest(page_size=1)
+    assert (await stub.ListAlerts(everything)).alerts
+    unknown = alerts_service_pb2.AcknowledgeAlertRequest(request_id=str(new_id()), alert_id=str(new_id()))
+    assert (await refused(stub.AcknowledgeAlert(unknown))).reason == "ALERT_NOT_FOUND"
+
+
+async def test_who_was_never_evaluated_is_not_computed(health: Health) -> None:
+    customer = await health.customer(health.last, None)
+    answer = await health.rules.GetHealth(health_service_pb2.GetHealthRequest(customer_id=str(customer)))
+    assert answer.health.status == health_pb2.HEALTH_STATUS_NOT_COMPUTED
+    assert not answer.reasons
+    unknown = health_service_pb2.GetHealthRequest(customer_id=str(new_id()))
+    assert (await refused(health.rules.GetHealth(unknown))).reason == "CUSTOMER_NOT_FOUND"
+    wrong = health_service_pb2.GetHealthRequest(customer_id="x")
+    assert (await refused(health.rules.GetHealth(wrong))).fields == ("customer_id",)
+
+
+async def test_the_distribution_counts_everybody(health: Health) -> None:
+    await health.customer(health.last, GOOD)
+    await health.new_run(health.last)
+    await health.customer(health.last, None)
+    answer = (await health.rules.GetHealthDistribution(health_service_pb2.GetHealthDistributionRequest())).distribution
+    assert answer.week == str(health.last)
+    counts = {one.status: one.customers for one in answer.counts}
+    assert counts[EXCELLENT] >= 1
+    assert counts[health_pb2.HEALTH_STATUS_NOT_COMPUTED] >= 1
+
+
+async def test_requested_runs_are_told_of_and_numbered(health: Health) -> None:
+    asked = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()))
+    run = (await health.rules.RequestEvaluation(asked)).evaluation
+    assert (await health.rules.RequestEvaluation(asked)).evaluation == run
+    assert (run.week, run.ranges) == (str(health.last), 0)
+    (told,) = [event for event in await health.told(events_pb2.EvaluationRequested) if event.run_id == run.run_id]
+    assert (told.week, told.number) == (run.week, run.number)
+    another = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()))
+    assert (await health.rules.RequestEvaluation(another)).evaluation.number == run.number + 1
+    open_run = evaluations_service_pb2.FinishEvaluationRequest(run_id=run.run_id)
+    assert (await refused(health.steps.FinishEvaluation(open_run))).reason == "RANGES_OPEN"
+    for week in (str(health.last.next), "2026-W60"):
+        wrong = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=week)
+        answer = await refused(health.rules.RequestEvaluation(wrong))
+        assert (answer.code, answer.fields) == ("INVALID_ARGUMENT", ("week",))
+    got = await health.rules.GetEvaluation(health_service_pb2.GetEvaluationRequest(run_id=run.run_id))
+    assert got.evaluation == run
+
+
+async def test_weeks_without_a_finished_run_are_listed_until_they_have_one(health: Health) -> None:
+    await health.customer(health.last, GOOD)
+    week = health.last
+    for _ in range(8):
+        week = week.previous
+    unfinished = evaluations_service_pb2.ListUnfinishedWeeksRequest()
+    weeks = (await health.steps.ListUnfinishedWeeks(unfinished)).weeks
+    assert weeks == sorted(weeks)
+    assert str(week) in weeks
+    assert len(weeks) <= 12
+    await health.evaluate(week, 1)
+    assert str(week) not in (await health.steps.ListUnfinishedWeeks(unfinished)).weeks
+
+
+async def test_the_steps_are_for_machines(services: RunningServices) -> None:
+    stub = await services.stub(evaluations_service_pb2_grpc.EvaluationsServiceStub)
+    answer = await refused(stub.ListUnfinishedWeeks(evaluations_service_pb2.ListUnfinishedWeeksRequest()))
+    assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "MACHINES_ONLY")
+    alerts = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    wrong = alerts_service_pb2.RaiseAlertsRequest(run_id=str(new_id()))
+    assert (await refused(alerts.RaiseAlerts(wrong))).reason == "MACHINES_ONLY"
+
+
+async def test_a_subscription_that_cannot_match_is_refused(services: RunningServices) -> None:
+    stub = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    for transition, field in (
+        (alerts_pb2.Transition(), "transition"),
+        (alerts_pb2.Transition(any_fall=True, to=FAIR), "transition.any_fall"),
+        (alerts_pb2.Transition(**{"from": FAIR, "to": FAIR}), "transition.to"),  # type: ignore[arg-type]
+    ):
+        order = alerts_service_pb2.CreateAlertSubscriptionRequest(request_id=str(new_id()), transition=transition)
+        assert (await refused(stub.CreateAlertSubscription(order))).fields == (field,)
+    end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=str(new_id()))
+    assert (await refused(stub.DeleteAlertSubscription(end))).reason == "ALERT_SUBSCRIPTION_NOT_FOUND"

@@ -1,0 +1,31 @@
+"""The schedules: created, or brought to what this release says, at every start."""
+
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleAlreadyRunningError,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+
+async def ensure_schedules(client: Client, zone: ZoneInfo) -> None:
+    """Creates or updates every schedule. An operator's pause of one stays as it is.
+
+    Raises:
+        RPCError: Temporal did not take it.
+    """
+    wanted: dict[str, Schedule] = {}
+    for schedule_id, schedule in wanted.items():
+        try:
+            await client.create_schedule(schedule_id, schedule)
+        except ScheduleAlreadyRunningError:
+            await client.get_schedule_handle(schedule_id).update(partial(_updated, schedule))
+
+
+def _updated(schedule: Schedule, found: ScheduleUpdateInput) -> ScheduleUpdate:
+    schedule.state = found.description.schedule.state
+    return ScheduleUpdate(schedule=schedule)

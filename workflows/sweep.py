@@ -1,0 +1,112 @@
+"""The sweep: rows that should have a workflow and have none get one, and late clocks are looked after.
+
+It covers what events can't: a lost stream, a restored database, a workflow that somebody ended by hand.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from kejing.tasks.v1 import process_pb2, process_records_service_pb2, tasks_service_pb2
+from services.shared.clock import Clock
+from services.shared.logging import get_logger
+from workflows.business_process.records import to_record
+from workflows.business_process.starting import start_from_row
+from workflows.business_process.types import ProcessRecord
+from workflows.clients import Clients
+from workflows.names import process_workflow
+from workflows.pace import Pace
+from workflows.policies import BULK
+from workflows.task_lifecycle.facts import to_clock
+from workflows.task_lifecycle.starting import send_clock
+from workflows.task_lifecycle.types import TaskClock
+
+EVERY_SECONDS = 60.0
+LATE = timedelta(seconds=60)
+"""A notice that was due so long ago and was not given is somebody's fault: its clock is looked after."""
+PAGE = 500
+RUNNING = "WorkflowType = 'BusinessProcess' AND ExecutionStatus = 'Running'"
+
+
+async def run_sweep(temporal: Client, clients: Clients, zone: str, clock: Clock) -> None:
+    """Sweeps every minute until cancelled; an outage is waited out."""
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        try:
+            await wake_late_clocks(temporal, clients, zone, clock())
+            await start_missing_processes(temporal, clients, zone)
+        except (RPCError, grpc.aio.AioRpcError) as error:
+            get_logger().warning("sweep waits", error=f"{type(error).__name__}: {error}"[:300])
+
+
+async def wake_late_clocks(temporal: Client, clients: Clients, zone: str, now: datetime) -> int:
+    """Starts or wakes the clock of every open task with a notice that was due a minute ago; answers how many."""
+    count = 0
+    async for late in open_tasks(clients, unnoticed_before=now - LATE):
+        await send_clock(temporal, late, zone, signal="recheck", priority=BULK)
+        count += 1
+    if count:
+        get_logger().warning("clocks were late", count=count)
+    return count
+
+
+async def start_missing_processes(temporal: Client, clients: Clients, zone: str) -> int:
+    """Starts the workflow of every open process that has none; answers how many."""
+    running = {workflow.id async for workflow in temporal.list_workflows(RUNNING, page_size=1000)}
+    count = 0
+    async for record in open_processes(clients):
+        if process_workflow(record.id) not in running:
+            await start_from_row(temporal, record, zone)
+            count += 1
+    if count:
+        get_logger().warning("processes had no workflow", count=count)
+    return count
+
+
+async def send_all(temporal: Client, clients: Clients, zone: str, pace: Pace) -> tuple[int, int]:
+    """Starts the workflow of every open task and process that has none; answers how many rows there are of each."""
+    tasks = processes = 0
+    async for record in open_processes(clients):
+        await pace.turn()
+        await start_from_row(temporal, record, zone, BULK)
+        processes += 1
+    async for clock in open_tasks(clients):
+        await pace.turn()
+        await send_clock(temporal, clock, zone, priority=BULK)
+        tasks += 1
+    return tasks, processes
+
+
+async def open_tasks(clients: Clients, unnoticed_before: datetime | None = None) -> AsyncIterator[TaskClock]:
+    """All open tasks, or those with a notice that was due before the instant and not given."""
+    request = tasks_service_pb2.ListOpenTaskFactsRequest(page_size=PAGE)
+    if unnoticed_before is not None:
+        before = Timestamp()
+        before.FromDatetime(unnoticed_before)
+        request.unnoticed_before.CopyFrom(before)
+    while True:
+        page = await clients.tasks.ListOpenTaskFacts(request)
+        for facts in page.tasks:
+            yield to_clock(facts)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+async def open_processes(clients: Clients) -> AsyncIterator[ProcessRecord]:
+    """All running and paused processes."""
+    request = process_records_service_pb2.ListProcessesRequest(
+        states=[process_pb2.PROCESS_STATE_RUNNING, process_pb2.PROCESS_STATE_PAUSED], page_size=PAGE
+    )
+    while True:
+        page = await clients.process_records.ListProcesses(request)
+        for process in page.processes:
+            yield to_record(process)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
