@@ -11,6 +11,8 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
+from workflows.health_evaluation.schedule import schedule as health_schedule
+
 
 async def ensure_schedules(client: Client, zone: ZoneInfo) -> None:
     """Creates or updates every schedule. An operator's pause of one stays as it is.
@@ -18,8 +20,8 @@ async def ensure_schedules(client: Client, zone: ZoneInfo) -> None:
     Raises:
         RPCError: Temporal did not take it.
     """
-    wanted: dict[str, Schedule] = {}
-    for schedule_id, schedule in wanted.items():
+    wanted = [health_schedule(zone)]
+    for schedule_id, schedule in wanted:
         try:
             await client.create_schedule(schedule_id, schedule)
         except ScheduleAlreadyRunningError:

@@ -23,6 +23,7 @@ from services.shared.logging import bind, get_logger
 from services.shared.messaging.consumer import pull
 from services.shared.messaging.envelope import subject_of, type_of
 from workflows.business_process.types import TaskClosed
+from workflows.health_evaluation.starting import start_requested
 from workflows.names import process_workflow
 from workflows.pace import BULK_STARTS_PER_SECOND, Pace
 from workflows.policies import BULK
@@ -129,4 +130,4 @@ class Triggers:
                     raise
 
     async def _of_request(self, payload: EvaluationRequested) -> None:
-        raise NotImplementedError
+        await start_requested(self._temporal, payload)

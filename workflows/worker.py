@@ -11,15 +11,15 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from workflows import business_process, task_lifecycle
+from workflows import alert_fanout, business_process, health_evaluation, task_lifecycle
 from workflows.clients import Clients
 from workflows.names import TaskQueue
 
 PACKAGES: dict[TaskQueue, Sequence[ModuleType]] = {
     TaskQueue.INTERACTIVE: (task_lifecycle, business_process),
-    TaskQueue.BATCH: (),
+    TaskQueue.BATCH: (health_evaluation, alert_fanout),
 }
-"""Each exports WORKFLOWS (classes) and ACTIVITIES (functions, or classes whose instances take Clients)."""
+"""Each exports WORKFLOWS and ACTIVITIES: classes that are made with Clients; their decorated methods are activities."""
 
 LIBRARIES = ("google", "grpc", "grpc_status", "jwt", "cryptography", "kejing", "buf", "protovalidate", "structlog",
              "pydantic_settings", "services", "sqlalchemy", "nats", "psycopg")  # fmt: skip
@@ -47,20 +47,14 @@ def workers(client: Client, clients: Clients) -> list[Worker]:
             graceful_shutdown_timeout=GRACE,
         )
         for queue, packages in PACKAGES.items()
-        if packages
     ]
 
 
 def activities(packages: Sequence[ModuleType], clients: Clients) -> list[Callable[..., Any]]:
-    """The activities of the packages; classes are made with `clients` once and give their decorated methods."""
-    found: list[Callable[..., Any]] = []
-    for offered in (offered for package in packages for offered in package.ACTIVITIES):
-        if isinstance(offered, type):
-            make: Callable[[Clients], object] = offered
-            found += [member for _, member in inspect.getmembers(make(clients)) if hasattr(member, ACTIVITY_MARK)]
-        else:
-            found.append(offered)
-    return found
+    """The activities of the packages."""
+    classes = [offered for package in packages for offered in package.ACTIVITIES]
+    members = [member for offered in classes for _, member in inspect.getmembers(offered(clients))]
+    return [member for member in members if hasattr(member, ACTIVITY_MARK)]
 
 
 def sandbox() -> SandboxedWorkflowRunner:

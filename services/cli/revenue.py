@@ -92,7 +92,7 @@ def create_order(
 
 @app.command()
 def mrr(
-    year: Annotated[int, typer.Option(min=1900, max=2099, help="This year without.")] = 0,
+    year: Annotated[int | None, typer.Option(min=1900, max=2099, help="This year without.")] = None,
     customer: Annotated[str, typer.Option(metavar="ID", help="Only of this customer.")] = "",
     login: As = ADMIN,
     as_json: Json = False,

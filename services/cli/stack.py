@@ -144,8 +144,9 @@ def _wait_ready(home: Home, pid: int, created: float) -> None:
 
     give_up = time.monotonic() + DETACHED_SECONDS
     while True:
+        alive = is_running(pid, created)  # asked first, so that the state read next holds its last word
         state = State.read(home.state)
-        if state is None or not is_running(pid, created):
+        if state is None or not alive:
             raise CommandFailed(f"the stack did not start: {state.reason if state else home.log('supervisor')}")
         if state.ready:
             console().print(table(home, state, memory=False))

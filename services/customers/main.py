@@ -5,11 +5,13 @@ from functools import partial
 from nats.aio.client import Client
 
 from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
+from kejing.operations.v1 import dead_letters_service_pb2, dead_letters_service_pb2_grpc
 from services.customers import consumers
 from services.customers.api.customers import CustomersServicer
 from services.shared.clock import Clock, utc_now
 from services.shared.db import Database
 from services.shared.messaging.consumer import Consumer
+from services.shared.messaging.dead_letters import DeadLettersServicer
 from services.shared.rpc.client import channel, fetch_public_keys
 from services.shared.rpc.server import Offer, Server
 from services.shared.rpc.tokens import TokenVerifier
@@ -24,18 +26,26 @@ async def build(settings: ServiceSettings, clock: Clock = utc_now) -> Service:
     db = Database(settings.database_url.get_secret_value(), clock)
     nats = Client()
     identity = channel(settings.identity_address)
-    offer = Offer(
-        customers_service_pb2.DESCRIPTOR.services_by_name["CustomersService"],
-        customers_service_pb2_grpc.add_CustomersServiceServicer_to_server,
-        CustomersServicer(db, clock, settings.business_time_zone),
-    )
+    consumed = [Consumer(db, nats, NAME, consumers.HANDLERS)]
+    offers = [
+        Offer(
+            customers_service_pb2.DESCRIPTOR.services_by_name["CustomersService"],
+            customers_service_pb2_grpc.add_CustomersServiceServicer_to_server,
+            CustomersServicer(db, clock, settings.business_time_zone),
+        ),
+        Offer(
+            dead_letters_service_pb2.DESCRIPTOR.services_by_name["DeadLettersService"],
+            dead_letters_service_pb2_grpc.add_DeadLettersServiceServicer_to_server,
+            DeadLettersServicer(db, consumed),
+        ),
+    ]
     return Service(
         name=NAME,
-        server=Server(settings.bind, TokenVerifier(partial(fetch_public_keys, identity)), [offer]),
+        server=Server(settings.bind, TokenVerifier(partial(fetch_public_keys, identity)), offers),
         db=db,
         nats=nats,
         nats_url=settings.nats_url.get_secret_value(),
-        consumers=[Consumer(db, nats, NAME, consumers.HANDLERS)],
+        consumers=consumed,
         close=[identity.close],
     )
 

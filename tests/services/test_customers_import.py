@@ -13,6 +13,7 @@ from kejing.customers.v1 import customer_pb2, events_pb2, import_pb2
 from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from kejing.identity.v1 import identity_service_pb2
+from kejing.identity.v1.employee_pb2 import ROLE_CSM
 from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from services.cli.customers import read_mapping
 from services.customers.storage.tables import customers, import_rows
@@ -319,7 +320,7 @@ async def employee(services: RunningServices) -> Any:
     """A new employee whom customers knows of."""
     admin = await services.stub(IdentityServiceStub)
     request = identity_service_pb2.CreateEmployeeRequest(
-        request_id=fresh(), login=fresh("csm").lower(), display_name="CSM", role=3
+        request_id=fresh(), login=fresh("csm").lower(), display_name="CSM", role=ROLE_CSM
     )
     return (await admin.CreateEmployee(request)).employee
 

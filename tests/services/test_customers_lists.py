@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from deploy.local.ports import free_port
 from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from kejing.identity.v1 import identity_service_pb2
+from kejing.identity.v1.employee_pb2 import ROLE_CSM
 from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from services.customers.main import build
+from services.shared.rpc.client import channel
+from services.shared.settings import ServiceSettings
 from tests.support.customers import bring
 from tests.support.eventually import eventually
 from tests.support.refusals import refused
@@ -76,7 +82,9 @@ async def test_mine_are_those_that_i_own_and_that_have_not_churned(services: Run
     await bring(services, "ImportCustomers", [running, ended, others])
     identity = await services.stub(IdentityServiceStub)
     login = fresh("csm").lower()
-    created = identity_service_pb2.CreateEmployeeRequest(request_id=fresh(), login=login, display_name="C", role=3)
+    created = identity_service_pb2.CreateEmployeeRequest(
+        request_id=fresh(), login=login, display_name="C", role=ROLE_CSM
+    )
     owner = (await identity.CreateEmployee(created)).employee
     rows = [{"customer_external_id": f"{mark}{n}", "role": "CSM", "login": login} for n in (1, 2)]
 
@@ -129,11 +137,117 @@ async def prefix(services: RunningServices) -> str:
     page_size=st.integers(1, 45),
     view=st.sampled_from([ALL, CHURNED]),
 )
-def test_pages_put_together_are_the_whole_ordered_set(
-    pages_runner: Any, sort: int, descending: bool, page_size: int, view: int
+async def test_pages_put_together_are_the_whole_ordered_set(
+    stub: Any, prefix: str, sort: Any, descending: bool, page_size: int, view: Any
 ) -> None:
-    found = pages_runner(sort=sort, descending=descending, page_size=page_size, view=view)
+    found = await every(stub, name_prefix=prefix, sort=sort, descending=descending, page_size=page_size, view=view)
 
     assert len(found) == len({customer.id for customer in found}) == (10 if view == CHURNED else 30)
     ordered = sorted(found, key=lambda c: (SORTS[sort](c), c.id), reverse=descending)
     assert [c.id for c in found] == [c.id for c in ordered]
+
+
+async def test_a_page_stays_right_while_customers_come_in_before_it(services: RunningServices, stub: Any) -> None:
+    mark = fresh("Grow")
+    rows = [{"external_id": f"{mark}{n}", "name": f"{mark}{n}"} for n in range(1, 6)]
+    await bring(services, "ImportCustomers", rows)
+    first = await stub.ListCustomers(pb.ListCustomersRequest(name_prefix=mark, page_size=2))
+    await bring(services, "ImportCustomers", [{"external_id": f"{mark}0", "name": f"{mark}0"}])
+
+    rest = await stub.ListCustomers(
+        pb.ListCustomersRequest(name_prefix=mark, page_size=10, page_token=first.next_page_token)
+    )
+    assert [customer.name for customer in rest.customers] == [f"{mark}{n}" for n in range(3, 6)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"page_size": 501}, "page_size"),
+        ({"page_size": -1}, "page_size"),
+        ({"page_token": "what"}, "page_token"),
+        ({"view": 9}, "view"),
+        ({"sort": 9}, "sort"),
+        ({"owner_id": "me"}, "owner_id"),
+        ({"name_prefix": "x" * 201}, "name_prefix"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_field_of_a_list_is_named(stub: Any, asked: dict[str, Any], field: str) -> None:
+    answer = await refused(stub.ListCustomers(pb.ListCustomersRequest(**asked)))
+    assert (answer.code, answer.fields) == ("INVALID_ARGUMENT", (field,))
+
+
+async def test_a_page_token_belongs_to_its_query(stub: Any, prefix: str) -> None:
+    page = await stub.ListCustomers(pb.ListCustomersRequest(name_prefix=prefix, page_size=2))
+    other = pb.ListCustomersRequest(name_prefix=prefix, descending=True, page_token=page.next_page_token)
+    assert (await refused(stub.ListCustomers(other))).fields == ("page_token",)
+
+
+async def test_unknown_customers_are_not_found(stub: Any) -> None:
+    unknown = str(uuid.uuid4())
+    for call in (
+        stub.GetCustomer(pb.GetCustomerRequest(customer_id=unknown)),
+        stub.ListContacts(pb.ListContactsRequest(customer_id=unknown)),
+        stub.ListOwners(pb.ListOwnersRequest(customer_id=unknown)),
+    ):
+        answer = await refused(call)
+        assert (answer.code, answer.reason) == ("NOT_FOUND", "CUSTOMER_NOT_FOUND")
+    assert (await refused(stub.GetCustomer(pb.GetCustomerRequest(customer_id="7")))).code == "INVALID_ARGUMENT"
+
+
+async def test_many_customers_are_read_at_once_in_the_order_asked_for(stub: Any, prefix: str) -> None:
+    ids = [customer.id for customer in (await every(stub, name_prefix=prefix))[:4]][::-1]
+    asked = [ids[0], str(uuid.uuid4()), *ids[1:], ids[0]]
+    answer = await stub.BatchGetCustomers(pb.BatchGetCustomersRequest(customer_ids=asked))
+    assert [customer.id for customer in answer.customers] == ids
+
+    too_many = pb.BatchGetCustomersRequest(customer_ids=[str(uuid.uuid4())] * 501)
+    assert (await refused(stub.BatchGetCustomers(too_many))).fields == ("customer_ids",)
+
+
+async def test_the_snapshot_of_facts_is_for_machines_and_holds_everybody_once(
+    services: RunningServices, stub: Any, prefix: str
+) -> None:
+    answer = await refused(stub.ListCustomerFacts(pb.ListCustomerFactsRequest()))
+    assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "MACHINES_ONLY")
+
+    machine = await services.stub(CustomersServiceStub, "machine:tasks")
+    seen: list[str] = []
+    request = pb.ListCustomerFactsRequest(page_size=50)
+    while True:
+        page = await machine.ListCustomerFacts(request)
+        seen += [facts.external_id for facts in page.customers]
+        request.page_token = page.next_page_token
+        if not page.next_page_token:
+            break
+    assert len(seen) == len(set(seen))
+    assert {f"{prefix}-{n}" for n in range(40)} <= set(seen)
+
+
+async def test_nobody_reads_without_a_token(services: RunningServices, stub: Any) -> None:
+    plain = await services.stub(CustomersServiceStub, "")
+    assert (await refused(plain.ListCustomers(pb.ListCustomersRequest()))).reason == "TOKEN_MISSING"
+
+
+async def test_with_identity_away_a_new_token_is_answered_unavailable(services: RunningServices) -> None:
+    token = await services.sign_in("employee:admin")
+    infrastructure = services.infrastructure
+    service = await build(
+        ServiceSettings(
+            bind="127.0.0.1:0",
+            identity_address=f"127.0.0.1:{free_port()}",
+            command_key_file=infrastructure.command_key_file,
+            nats_url=SecretStr(await infrastructure.nats_url("customers")),
+            database_url=SecretStr(await infrastructure.database_url("customers")),
+        )
+    )
+    await service.start()
+    try:
+        async with channel(f"127.0.0.1:{service.server.port}") as to_customers:
+            metadata = (("authorization", f"Bearer {token}"),)
+            call = CustomersServiceStub(to_customers).ListCustomers(pb.ListCustomersRequest(), metadata=metadata)
+            answer = await refused(call)
+    finally:
+        await service.stop()
+    assert (answer.code, answer.reason) == ("UNAVAILABLE", "IDENTITY_AWAY")

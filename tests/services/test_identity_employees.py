@@ -32,7 +32,7 @@ async def department(admin: Any, parent_id: str = "") -> str:
     return str(answer.department.id)
 
 
-async def employee(admin: Any, department_id: str, *, leads: bool = False, role: int = CSM) -> Any:
+async def employee(admin: Any, department_id: str, *, leads: bool = False, role: Any = CSM) -> Any:
     request = pb.CreateEmployeeRequest(request_id=fresh("r"), login=fresh("e"), display_name="李 Li",
                                        department_id=department_id, role=role, leads_department=leads)  # fmt: skip
     return (await admin.CreateEmployee(request)).employee
@@ -46,7 +46,7 @@ async def told(services: RunningServices) -> list[events_pb2.EmployeeFacts]:
     """All facts that identity has told, oldest first."""
     async with services.db("identity").read() as read:
         rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
-    facts = []
+    facts: list[events_pb2.EmployeeFacts] = []
     for row in rows:
         payload = events_pb2.EmployeesChanged()
         if Event.FromString(row).payload.Unpack(payload):

@@ -30,13 +30,13 @@ def proof(services: RunningServices, subject: str) -> str:
     return assertion(services.infrastructure.command_key_file, subject)
 
 
-def forged(services: RunningServices, **changes: Any) -> str:
+def forged(services: RunningServices, changes: dict[str, Any]) -> str:
     """An assertion for admin with other claims, signed by the real command key unless `key` is given."""
     now = int(time.time())
     claims = {"iss": "kejing-command", "aud": "identity", "sub": "employee:admin", "iat": now, "exp": now + 30,
               "jti": f"forged-{time.time_ns()}"}  # fmt: skip
-    key = changes.pop("key", None) or load_pem_private_key(services.infrastructure.command_key_file.read_bytes(), None)
-    kept = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    key: Any = changes.get("key") or load_pem_private_key(services.infrastructure.command_key_file.read_bytes(), None)
+    kept = {name: value for name, value in {**claims, **changes}.items() if value is not None and name != "key"}
     return jwt.encode(kept, key, algorithm="EdDSA")
 
 
@@ -80,7 +80,7 @@ async def test_a_machine_gets_no_refresh_token_and_is_no_employee(services: Runn
 async def test_whatever_is_wrong_with_an_assertion_the_answer_is_the_same(
     services: RunningServices, door: Any, changes: dict[str, Any]
 ) -> None:
-    answer = await refused(door.SignIn(pb.SignInRequest(assertion=forged(services, **changes))))
+    answer = await refused(door.SignIn(pb.SignInRequest(assertion=forged(services, changes))))
 
     assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "SIGN_IN_REFUSED")
     assert answer.message == "signing in was refused"

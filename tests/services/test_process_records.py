@@ -39,7 +39,7 @@ class Flow:
         self.process = process
 
     async def move(
-        self, action: int, to: str = "", *, why: str = "", action_id: str = "", revision: int = 0, by: str = ""
+        self, action: process_pb2.ProcessAction.ValueType, to: str = "", *, why: str = "", action_id: str = "", revision: int = 0, by: str = ""
     ) -> pb.RecordTransitionResponse:
         action_id = action_id or rid()
         if why:
@@ -48,7 +48,7 @@ class Flow:
             process_id=self.process.id,
             expected_revision=revision or self.process.revision,
             action_id=action_id,
-            action=process_pb2.ProcessAction.Name(action),
+            action=action,
             to_stage_key=to,
         )
         metadata = (("x-kejing-on-behalf-of", by),) if by else ()

@@ -267,7 +267,7 @@ async def test_filters_all_hold_and_overdue_is_open_with_a_passed_deadline(team:
     gone = await team.task(customer, by=team.colleague, deadline=deadline_in(days=1))
     await team.csm.tasks.CancelTask(pb.CancelTaskRequest(request_id=rid(), task_id=gone.id, reason="x"))
 
-    async def listed(**only: object) -> set[str]:
+    async def listed(**only: Any) -> set[str]:
         request = pb.ListTasksRequest(customer_id=customer, **only)
         return {task.id for task in (await team.csm.tasks.ListTasks(request)).tasks}
 

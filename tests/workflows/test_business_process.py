@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio import activity
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
@@ -17,120 +16,29 @@ from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
 from tests.support.eventually import eventually
-from workflows.business_process import BusinessProcess
+from tests.workflows.stand_ins import ZONE, ProcessStandIn, a_process, an_order
 from workflows.business_process.types import (
     Action,
     Order,
     ProcessInput,
     ProcessRecord,
-    Recorded,
-    StageRecord,
     StartOrder,
     State,
     TaskClosed,
-    Transition,
 )
+from workflows.business_process.workflow import BusinessProcess
 from workflows.names import DUE_AT, OVERDUE, STAGE, process_workflow
 from workflows.worker import sandbox
 
-ZONE = "Asia/Shanghai"
 Handle = WorkflowHandle[BusinessProcess, None]
-
-
-class Service:
-    """The tasks service's side of one process: its row, moved by the same rules in the smallest form."""
-
-    def __init__(self, row: ProcessRecord | None = None) -> None:
-        self.row = row
-        self.recorded: list[Transition] = []
-        self.asked: list[Transition] = []
-        self.open_tasks = False
-        self.some_done = True
-        self.held = asyncio.Event()
-        self.held.set()
-        self.at_once = 0
-
-    @activity.defn
-    async def record_start(self, process_id: str, order: StartOrder) -> ProcessRecord:
-        if order.definition_key != "delivery":
-            raise ApplicationError("no such definition", b"status", type="PROCESS_DEFINITION_NOT_FOUND",
-                                   non_retryable=True)  # fmt: skip
-        if self.row is None:
-            self.row = a_process(process_id)
-        return self.row
-
-    @activity.defn
-    async def load_process(self, process_id: str) -> ProcessRecord:
-        if self.row is None:
-            raise ApplicationError("no such process", b"status", type="PROCESS_NOT_FOUND", non_retryable=True)
-        return self.row
-
-    @activity.defn
-    async def required_tasks_done(self, record: ProcessRecord) -> bool:
-        return self.some_done and not self.open_tasks
-
-    @activity.defn
-    async def record_transition(self, transition: Transition) -> Recorded:
-        self.at_once += 1
-        assert self.at_once == 1, "two transitions at the same time"
-        await self.held.wait()
-        try:
-            return self._record(transition)
-        finally:
-            self.at_once -= 1
-
-    def _record(self, transition: Transition) -> Recorded:
-        assert self.row is not None
-        self.asked.append(transition)
-        if transition.action_id in (done.action_id for done in self.recorded):
-            return Recorded(True, self.row)
-        if transition.expected_revision != self.row.revision:
-            return Recorded(False, self.row)
-        if transition.action is Action.ADVANCE and self.open_tasks:
-            raise ApplicationError("a required task is open", b"the status with the task", type="REQUIRED_TASKS_OPEN",
-                                   non_retryable=True)  # fmt: skip
-        self.row = moved(self.row, transition)
-        self.recorded.append(transition)
-        return Recorded(True, self.row)
-
-
-def moved(row: ProcessRecord, transition: Transition) -> ProcessRecord:
-    row = replace(row, revision=row.revision + 1)
-    keys = [stage.key for stage in row.stages]
-    match transition.action:
-        case Action.PAUSE:
-            return replace(row, state=State.PAUSED, stage_due_at=None)
-        case Action.RESUME:
-            return replace(row, state=State.RUNNING)
-        case Action.TERMINATE:
-            return replace(row, state=State.TERMINATED)
-        case _:
-            target = transition.to_stage_key or (keys[row.stage_index + 1 :] or [""])[0]
-            return replace(row, stage_key=target) if target else replace(row, state=State.COMPLETED)
-
-
-def a_process(process_id: str = "", **changes: Any) -> ProcessRecord:
-    stages = [StageRecord(f"s{n}", f"阶段{n}", "AHEAD", 0, advances_by_itself=n == 1) for n in range(4)]
-    record = ProcessRecord(
-        id=process_id or str(uuid4()), customer_id=str(uuid4()), customer_label="ACME", definition_id=str(uuid4()),
-        definition_key="delivery", definition_version=1, definition_name="标准交付", theme_key="delivery",
-        state=State.RUNNING, stage_key="s0", stages=stages, stage_entered_at=datetime.now(UTC), stage_due_at=None,
-        owner_id=str(uuid4()), revision=1, started_at=datetime.now(UTC), ended_at=None, allows_skipping=False,
-    )  # fmt: skip
-    return replace(record, **changes)
-
-
-def order(action_id: str = "", *, to: str = "", fingerprint: str = "f", life: float = 60) -> Order:
-    expires_at = datetime.now(UTC) + timedelta(seconds=life)
-    return Order(action_id or str(uuid4()), fingerprint, str(uuid4()), expires_at, to)
 
 
 @asynccontextmanager
 async def running(
     client: Client, row: ProcessRecord, skipper: TimeSkipper | None = None
-) -> AsyncIterator[tuple[Handle, Service]]:
+) -> AsyncIterator[tuple[Handle, ProcessStandIn]]:
     """A running process on a worker of its own, started from its row."""
-    async with worker(client, Service(row)) as (queue, service):
+    async with worker(client, ProcessStandIn(row)) as (queue, service):
         handle = await client.start_workflow(
             BusinessProcess.run, ProcessInput(row.id, ZONE, load=True), id=process_workflow(row.id), task_queue=queue
         )
@@ -142,10 +50,9 @@ async def running(
 
 
 @asynccontextmanager
-async def worker(client: Client, service: Service) -> AsyncIterator[tuple[str, Service]]:
+async def worker(client: Client, service: ProcessStandIn) -> AsyncIterator[tuple[str, ProcessStandIn]]:
     queue = f"test-{uuid4()}"
-    activities = [service.record_start, service.load_process, service.record_transition, service.required_tasks_done]
-    async with Worker(client, task_queue=queue, workflows=[BusinessProcess], activities=activities,
+    async with Worker(client, task_queue=queue, workflows=[BusinessProcess], activities=service.activities,
                       workflow_runner=sandbox()):  # fmt: skip
         yield queue, service
 
@@ -158,29 +65,29 @@ async def refused(update: Any) -> ApplicationError:
 
 
 async def test_it_goes_through_its_stages_and_ends(temporal: Client) -> None:
-    async with running(temporal, a_process()) as (handle, service):
-        assert (await handle.execute_update(BusinessProcess.advance, order())).stage_key == "s1"
-        assert (await handle.execute_update(BusinessProcess.advance, order())).stage_key == "s2"
-        assert (await handle.execute_update(BusinessProcess.return_to, order(to="s0"))).stage_key == "s0"
+    async with running(temporal, a_process()) as (handle, _):
+        assert (await handle.execute_update(BusinessProcess.advance, an_order())).stage_key == "s1"
+        assert (await handle.execute_update(BusinessProcess.advance, an_order())).stage_key == "s2"
+        assert (await handle.execute_update(BusinessProcess.return_to, an_order(to="s0"))).stage_key == "s0"
         for _ in range(3):
-            await handle.execute_update(BusinessProcess.advance, order())
-        assert (await handle.execute_update(BusinessProcess.advance, order())).state is State.COMPLETED
+            await handle.execute_update(BusinessProcess.advance, an_order())
+        assert (await handle.execute_update(BusinessProcess.advance, an_order())).state is State.COMPLETED
         await handle.result()
 
 
 async def test_it_is_started_by_its_first_update(temporal: Client) -> None:
     process_id = str(uuid4())
-    async with worker(temporal, Service()) as (queue, service):
+    async with worker(temporal, ProcessStandIn()) as (queue, _):
         records = await asyncio.gather(*(start(temporal, queue, process_id) for _ in range(3)))
         assert {record.id for record in records} == {process_id}
         handle = temporal.get_workflow_handle_for(BusinessProcess.run, process_workflow(process_id))
-        await handle.execute_update(BusinessProcess.terminate, order())
+        await handle.execute_update(BusinessProcess.terminate, an_order())
         await handle.result()
 
 
 async def test_a_start_that_is_refused_leaves_no_workflow(temporal: Client) -> None:
     process_id = str(uuid4())
-    async with worker(temporal, Service()) as (queue, _):
+    async with worker(temporal, ProcessStandIn()) as (queue, _):
         refusal = await refused(start(temporal, queue, process_id, definition="unknown"))
         assert refusal.type == "PROCESS_DEFINITION_NOT_FOUND"
         assert refusal.details[0] == b"status"
@@ -201,21 +108,21 @@ async def start(client: Client, queue: str, process_id: str, definition: str = "
 async def test_a_refusal_carries_what_the_service_said(temporal: Client) -> None:
     async with running(temporal, a_process()) as (handle, service):
         service.open_tasks = True
-        refusal = await refused(handle.execute_update(BusinessProcess.advance, order("same")))
+        refusal = await refused(handle.execute_update(BusinessProcess.advance, an_order("same")))
         assert (refusal.type, refusal.details[0]) == ("REQUIRED_TASKS_OPEN", b"the status with the task")
         service.open_tasks = False  # refusals are not remembered
-        assert (await handle.execute_update(BusinessProcess.advance, order("same"))).stage_key == "s1"
+        assert (await handle.execute_update(BusinessProcess.advance, an_order("same"))).stage_key == "s1"
 
 
 @pytest.mark.parametrize(
     ("update", "given", "reason"),
     [
-        (BusinessProcess.advance, order(to="s9"), "STAGE_NOT_FOUND"),
-        (BusinessProcess.advance, order(to="s0"), "STAGE_ORDER"),
-        (BusinessProcess.advance, order(to="s3"), "SKIPPING_NOT_ALLOWED"),
-        (BusinessProcess.return_to, order(to="s2"), "STAGE_ORDER"),
-        (BusinessProcess.resume, order(), "PROCESS_STATE"),
-        (BusinessProcess.advance, order(life=-1), "ORDER_EXPIRED"),
+        (BusinessProcess.advance, an_order(to="s9"), "STAGE_NOT_FOUND"),
+        (BusinessProcess.advance, an_order(to="s0"), "STAGE_ORDER"),
+        (BusinessProcess.advance, an_order(to="s3"), "SKIPPING_NOT_ALLOWED"),
+        (BusinessProcess.return_to, an_order(to="s2"), "STAGE_ORDER"),
+        (BusinessProcess.resume, an_order(), "PROCESS_STATE"),
+        (BusinessProcess.advance, an_order(life=-1), "ORDER_EXPIRED"),
     ],
 )
 async def test_wrong_orders_are_refused_at_once(temporal: Client, update: Any, given: Order, reason: str) -> None:
@@ -226,7 +133,7 @@ async def test_wrong_orders_are_refused_at_once(temporal: Client, update: Any, g
 
 async def test_orders_at_the_same_time_go_one_after_the_other(temporal: Client) -> None:
     async with running(temporal, a_process()) as (handle, service):
-        orders = [order(to="s1"), order(to="s1"), order(to="s1")]
+        orders = [an_order(to="s1"), an_order(to="s1"), an_order(to="s1")]
         results = await asyncio.gather(
             *(handle.execute_update(BusinessProcess.advance, one) for one in orders), return_exceptions=True
         )
@@ -236,36 +143,38 @@ async def test_orders_at_the_same_time_go_one_after_the_other(temporal: Client) 
 
 async def test_a_repeated_order_takes_effect_once(temporal: Client) -> None:
     async with running(temporal, a_process()) as (handle, service):
-        answers = await asyncio.gather(*(handle.execute_update(BusinessProcess.advance, order("a")) for _ in range(3)))
+        answers = await asyncio.gather(
+            *(handle.execute_update(BusinessProcess.advance, an_order("a")) for _ in range(3))
+        )
         assert {answer.stage_key for answer in answers} == {"s1"}
         assert len(service.recorded) == 1
-        refusal = await refused(handle.execute_update(BusinessProcess.advance, order("a", fingerprint="other")))
+        refusal = await refused(handle.execute_update(BusinessProcess.advance, an_order("a", fingerprint="other")))
         assert (refusal.type, refusal.details[0]) == ("REQUEST_ID_REUSED", "ALREADY_EXISTS")
 
 
 async def test_a_repeated_order_takes_effect_once_in_the_next_run(short_histories: Client) -> None:
     async with running(short_histories, a_process()) as (handle, service):
-        await handle.execute_update(BusinessProcess.advance, order("a"))
+        await handle.execute_update(BusinessProcess.advance, an_order("a"))
         first_run = (await handle.describe()).run_id
         for n in range(8):  # enough events for a new run
             update = BusinessProcess.resume if n % 2 else BusinessProcess.pause
-            await handle.execute_update(update, order())
+            await handle.execute_update(update, an_order())
 
         async def next_run() -> bool:
             return (await handle.describe()).run_id != first_run
 
         await eventually(next_run)
         made = len(service.asked)
-        assert (await handle.execute_update(BusinessProcess.advance, order("a"))).stage_key == "s1"
+        assert (await handle.execute_update(BusinessProcess.advance, an_order("a"))).stage_key == "s1"
         assert len(service.asked) == made
-        assert (await refused(handle.execute_update(BusinessProcess.advance, order("a", fingerprint="x")))).type
+        assert (await refused(handle.execute_update(BusinessProcess.advance, an_order("a", fingerprint="x")))).type
 
 
 async def test_it_moves_on_by_itself_once(temporal: Client) -> None:
     async with running(temporal, a_process(stage_key="s1")) as (handle, service):
         service.open_tasks = True
         await handle.signal(BusinessProcess.task_closed, TaskClosed("t1", "s1", 2))
-        assert (await refused(handle.execute_update(BusinessProcess.advance, order()))).type == "REQUIRED_TASKS_OPEN"
+        assert (await refused(handle.execute_update(BusinessProcess.advance, an_order()))).type == "REQUIRED_TASKS_OPEN"
         service.open_tasks = False
         await handle.signal(BusinessProcess.task_closed, TaskClosed("t2", "s1", 2))
         await handle.signal(BusinessProcess.task_closed, TaskClosed("t2", "s1", 2))
@@ -275,7 +184,7 @@ async def test_it_moves_on_by_itself_once(temporal: Client) -> None:
 
         await eventually(in_next)
         await handle.signal(BusinessProcess.task_closed, TaskClosed("t2", "s1", 2))
-        assert (await handle.execute_update(BusinessProcess.pause, order())).stage_key == "s2"
+        assert (await handle.execute_update(BusinessProcess.pause, an_order())).stage_key == "s2"
         assert [t.action for t in service.recorded] == [Action.ADVANCE, Action.PAUSE]
         assert service.recorded[0].action_id.startswith("auto/")
 
@@ -283,13 +192,13 @@ async def test_it_moves_on_by_itself_once(temporal: Client) -> None:
 async def test_what_is_done_while_it_is_paused_counts_once_on_resume(temporal: Client) -> None:
     async with running(temporal, a_process(stage_key="s1")) as (handle, service):
         service.some_done = False
-        await handle.execute_update(BusinessProcess.pause, order())
+        await handle.execute_update(BusinessProcess.pause, an_order())
         service.some_done = True
         await handle.signal(BusinessProcess.task_closed, TaskClosed("t1", "s1", 2))
-        assert (await refused(handle.execute_update(BusinessProcess.advance, order()))).type == "PROCESS_STATE"
+        assert (await refused(handle.execute_update(BusinessProcess.advance, an_order()))).type == "PROCESS_STATE"
         assert service.row is not None
         assert service.row.stage_key == "s1"
-        await handle.execute_update(BusinessProcess.resume, order())
+        await handle.execute_update(BusinessProcess.resume, an_order())
 
         async def in_next() -> bool:
             return service.row is not None and service.row.stage_key == "s2"
@@ -300,24 +209,24 @@ async def test_what_is_done_while_it_is_paused_counts_once_on_resume(temporal: C
 
 async def test_a_newer_row_is_taken_and_the_order_made_on_it(temporal: Client) -> None:
     async with running(temporal, a_process()) as (handle, service):
-        await handle.execute_update(BusinessProcess.pause, order())
-        await handle.execute_update(BusinessProcess.resume, order())
+        await handle.execute_update(BusinessProcess.pause, an_order())
+        await handle.execute_update(BusinessProcess.resume, an_order())
         assert service.row is not None
         service.row = replace(service.row, stage_key="s2", revision=9)
-        assert (await handle.execute_update(BusinessProcess.advance, order())).stage_key == "s3"
+        assert (await handle.execute_update(BusinessProcess.advance, an_order())).stage_key == "s3"
         assert [t.expected_revision for t in service.asked] == [1, 2, 3, 9]
 
 
 async def test_an_order_that_the_newer_row_forbids_is_refused(temporal: Client) -> None:
     async with running(temporal, a_process()) as (handle, service):
-        await handle.execute_update(BusinessProcess.advance, order())
+        await handle.execute_update(BusinessProcess.advance, an_order())
         assert service.row is not None
         service.row = replace(service.row, state=State.PAUSED, revision=9)
-        refusal = await refused(handle.execute_update(BusinessProcess.advance, order()))
+        refusal = await refused(handle.execute_update(BusinessProcess.advance, an_order()))
         assert (refusal.type, refusal.details[1]) == ("PROCESS_STATE", 9)
         service.row = replace(service.row, state=State.RUNNING, revision=10)
         await handle.signal(BusinessProcess.row_moved, service.row)
-        assert (await handle.execute_update(BusinessProcess.advance, order())).revision == 11
+        assert (await handle.execute_update(BusinessProcess.advance, an_order())).revision == 11
 
 
 async def test_an_overdue_stage_shows(skipper: TimeSkipper) -> None:
@@ -340,7 +249,7 @@ async def test_an_overdue_stage_shows(skipper: TimeSkipper) -> None:
 
 async def test_without_a_row_it_ends(temporal: Client) -> None:
     process_id = str(uuid4())
-    async with worker(temporal, Service()) as (queue, _):
+    async with worker(temporal, ProcessStandIn()) as (queue, _):
         handle = await temporal.start_workflow(
             BusinessProcess.run, ProcessInput(process_id, ZONE, load=True), id=process_workflow(process_id),
             task_queue=queue,

@@ -8,67 +8,26 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
 from tests.support.eventually import eventually
+from tests.workflows.stand_ins import ZONE, TaskStandIn, a_task
 from workflows.names import DUE_AT, OVERDUE, task_workflow
-from workflows.task_lifecycle import TaskLifecycle
 from workflows.task_lifecycle.starting import send_clock
-from workflows.task_lifecycle.types import ClockState, Notice, NoticeKind, RingAnswer, RingOutcome, TaskClock
+from workflows.task_lifecycle.types import ClockState, NoticeKind, TaskClock
+from workflows.task_lifecycle.workflow import TaskLifecycle
 from workflows.worker import sandbox
 
-ZONE = "Asia/Shanghai"
 Handle = WorkflowHandle[TaskLifecycle, None]
 
 
-class Service:
-    """The tasks service's side of the clock, as far as this task goes."""
-
-    def __init__(self, clock: TaskClock) -> None:
-        self.row = clock
-        self.rings: list[Notice] = []
-        self.refusal: ApplicationError | None = None
-
-    @activity.defn
-    async def notice_task(self, task_id: str, notice: Notice) -> RingAnswer:
-        assert task_id == self.row.task_id
-        self.rings.append(notice)
-        if self.refusal is not None:
-            raise self.refusal
-        if not self.row.open:
-            return RingAnswer(RingOutcome.CLOSED, self.row)
-        if notice.deadline_at != self.row.deadline_at:
-            return RingAnswer(RingOutcome.MOVED, self.row)
-        return RingAnswer(RingOutcome.NOTICED, self.row)
-
-    def rung(self) -> list[tuple[NoticeKind, datetime]]:
-        return [(ring.kind, ring.due_at) for ring in self.rings]
-
-
-def a_task(*, deadline: timedelta = timedelta(days=12), remind: tuple[timedelta, ...] = ()) -> TaskClock:
-    """An open task. `deadline` from now; `remind` before the deadline."""
-    deadline_at = (datetime.now(UTC) + deadline).replace(microsecond=0)
-    return TaskClock(
-        task_id=str(uuid4()),
-        customer_id=str(uuid4()),
-        customer_label="ACME",
-        theme_key="renewal",
-        assignee_id=str(uuid4()),
-        deadline_at=deadline_at,
-        reminders_at=sorted(deadline_at - lead for lead in remind),
-        version=1,
-        open=True,
-    )
-
-
 @asynccontextmanager
-async def running(skipper: TimeSkipper, clock: TaskClock) -> AsyncIterator[tuple[Handle, Service]]:
+async def running(skipper: TimeSkipper, clock: TaskClock) -> AsyncIterator[tuple[Handle, TaskStandIn]]:
     """The task's clock on a worker of its own."""
-    service = Service(clock)
+    service = TaskStandIn(clock)
     queue = f"test-{uuid4()}"
     async with Worker(skipper.client, task_queue=queue, workflows=[TaskLifecycle], activities=[service.notice_task],
                       workflow_runner=sandbox()):  # fmt: skip
@@ -89,11 +48,11 @@ async def overdue(handle: Handle) -> bool | None:
     return (await handle.describe()).typed_search_attributes.get(OVERDUE)
 
 
-def until(handle: Handle, wanted: Callable[[], bool]) -> object:
+async def until(wanted: Callable[[], bool]) -> None:
     async def check() -> bool:
         return wanted()
 
-    return eventually(check)
+    await eventually(check)
 
 
 async def test_reminds_then_says_that_the_deadline_has_passed_and_stays(skipper: TimeSkipper) -> None:
@@ -188,15 +147,15 @@ async def test_after_an_outage_only_what_is_true_is_said(skipper: TimeSkipper) -
     """All notices are in the past when the clock is armed: nobody is first reminded of a deadline that has passed."""
     clock = a_task(deadline=-timedelta(hours=1), remind=(timedelta(days=1), timedelta(hours=2)))
     async with running(skipper, clock) as (handle, service):
-        await until(handle, lambda: bool(service.rings))
+        await until(lambda: bool(service.rings))
         await skipper.fast_forward(handle, timedelta(days=1))
         assert service.rung() == [(NoticeKind.OVERDUE, clock.deadline_at)]
 
 
 async def test_a_late_reminder_is_given(skipper: TimeSkipper) -> None:
     clock = a_task(deadline=timedelta(hours=10), remind=(timedelta(days=1), timedelta(hours=2)))
-    async with running(skipper, clock) as (handle, service):
-        await until(handle, lambda: bool(service.rings))
+    async with running(skipper, clock) as (_, service):
+        await until(lambda: bool(service.rings))
         assert service.rung() == [(NoticeKind.REMINDER, clock.reminders_at[0])]
 
 
@@ -208,7 +167,7 @@ async def test_a_recheck_rings_again_and_takes_even_an_older_row(skipper: TimeSk
         assert len(service.rings) == 1
         service.row = replace(clock, version=4)
         await handle.signal(TaskLifecycle.recheck, service.row)
-        await until(handle, lambda: len(service.rings) == 2)
+        await until(lambda: len(service.rings) == 2)
 
 
 async def test_operators_read_when_it_is_due(skipper: TimeSkipper) -> None:

@@ -1,4 +1,4 @@
-"""The workflows' process on real services: events start and move clocks, orders move processes, losses are made good."""
+"""The workflows' process on real services: events move clocks, orders move processes, losses are made good."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from services.shared.ids import new_id
 from services.shared.messaging.broker import STREAM
 from tests.support.eventually import eventually
 from tests.support.refusals import refused
-from tests.support.services import NAMES, RunningServices
+from tests.support.services import RunningServices
 from tests.support.tasks import Team, deadline_in, deadline_on, make_team, rid, stage, stage_task
 from workflows import rebuild, sweep
 from workflows.main import Processes, connect_temporal
@@ -43,7 +43,11 @@ async def processes(services: RunningServices) -> AsyncIterator[Processes]:
         nats_url=SecretStr(await services.infrastructure.nats_url("processes")),
         command_key_file=services.infrastructure.command_key_file,
         temporal_address=await services.infrastructure.temporal_address(),
-        **{f"{peer}_address": services.address(peer) for peer in NAMES if peer not in ("processes", "revenue")},
+        identity_address=services.address("identity"),
+        tasks_address=services.address("tasks"),
+        customers_address=services.address("customers"),
+        health_address=services.address("health"),
+        notifications_address=services.address("notifications"),
     )
     part = Processes(settings, await connect_temporal(settings))
     await part.start()
@@ -281,7 +285,10 @@ async def test_the_sweep_finds_lost_workflows(team: Team, csm: Any, temporal: Cl
     await opened(temporal, process_workflow(process.id))
     # The clock of the task is missed when its first notice is a minute late.
     reminder = task.deadline_at.ToDatetime(tzinfo=utc_now().tzinfo) - timedelta(days=1)
-    assert await sweep.wake_late_clocks(temporal, clients, ZONE.key, reminder + timedelta(seconds=50)) == 0
+    await sweep.wake_late_clocks(temporal, clients, ZONE.key, reminder + timedelta(seconds=50))
+    gone = await described(temporal, task_workflow(task.id))
+    assert gone is not None
+    assert gone.status is WorkflowExecutionStatus.TERMINATED
     assert await sweep.wake_late_clocks(temporal, clients, ZONE.key, reminder + timedelta(seconds=70)) >= 1
     await opened(temporal, task_workflow(task.id))
 
@@ -293,7 +300,7 @@ async def test_another_temporal_is_filled_from_the_rows(
     process, task = await start(team, csm), await team.task()
     for workflow_id in (process_workflow(process.id), task_workflow(task.id)):
         await opened(temporal, workflow_id)
-    await eventually(lambda: _known(temporal, processes, ZONE))
+    await eventually(lambda: _known(temporal, processes))
     for workflow_id in (process_workflow(process.id), task_workflow(task.id)):
         await temporal.get_workflow_handle(workflow_id).terminate()
     bucket = await nats.jetstream().key_value(rebuild.BUCKET)

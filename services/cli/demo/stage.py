@@ -90,10 +90,11 @@ class Stage:
         try:
             call()
         except grpc.RpcError as error:
-            lines = lines_of(error)
-            if not any(reason in line for line in lines):
+            first, *details = lines_of(error)
+            if not any(reason in line for line in details):
                 raise
-            self.teller.refused([lines[0].removeprefix("kejing: "), *lines[1:]])
+            missing = [line.strip() for line in details if line.strip().startswith("missing")]
+            self.teller.refused(f"{first.removeprefix('kejing: ')} ({reason})", missing)
         else:
             raise self.teller.failed(f"the call should have been refused with {reason}")
 

@@ -6,19 +6,24 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.failure import CommandFailed
 
 T = TypeVar("T")
 POLL_SECONDS = 0.1
+WIDTH = 140
 
 
 class Teller:
     """Prints the story, and knows which step it is at."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        terminal = Console(highlight=False)
+        # Without a terminal no row is broken or cut, so that a log holds all of it.
+        self.console = terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
         self._chapter = 0
         self._step = "the beginning"
         self._started = time.monotonic()
@@ -34,26 +39,34 @@ class Teller:
         self._step = text
         self.console.print(f"[cyan]▸[/cyan] {escape(text)}")
 
+    def note(self, text: str) -> None:
+        """What lies beside the step, e.g. lines of a file."""
+        self.console.print(Padding(f"[dim]{escape(text)}[/dim]", (0, 0, 0, 4)))
+
     def happened(self, text: str) -> None:
         """What came of it."""
         self.console.print(f"  [green]✓[/green] {escape(text)}")
 
-    def refused(self, lines: Iterable[str]) -> None:
+    def refused(self, line: str, details: Iterable[str] = ()) -> None:
         """A refusal that was expected, in the service's own words."""
-        for line in lines:
-            self.console.print(f"  [yellow]✗ {escape(line.strip())}[/yellow]")
+        self.console.print(f"  [yellow]✗ {escape(line)}[/yellow]")
+        for detail in details:
+            self.console.print(Padding(f"[yellow]{escape(detail)}[/yellow]", (0, 0, 0, 4)))
+
+    def command(self, what: str, *lines: str) -> None:
+        """Something to type, as it is to be typed: nothing is broken or padded."""
+        for line in (f"# {what}", *lines):
+            self.console.print(Text(f"    {line}", style="dim" if line.startswith("#") else ""), soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
         shown = Table(box=None, header_style="bold", pad_edge=False)
         for heading in headings:
             shown.add_column(heading, justify="right" if heading in right else "left")
         for row in rows:
-            shown.add_row(*(escape(str(value)) for value in row))
+            shown.add_row(*(Text(str(value)) for value in row))
         self.show(shown)
 
     def show(self, shown: Table) -> None:
-        from rich.padding import Padding
-
         self.console.print(Padding(shown, (0, 0, 0, 4)))
 
     @property

@@ -13,7 +13,6 @@ from services.shared.clock import Clock
 from services.shared.db.write import Committed, Write, claim_request
 from services.shared.rpc.caller import caller, current_method
 
-
 # Without it the rowcount of an insert is -1, which is true, where nothing was inserted for a conflict.
 KEEP_ROWCOUNT = {"preserve_rowcount": True}
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kejing.identity.v1 import identity_service_pb2 as identity
 from kejing.identity.v1 import identity_service_pb2_grpc as identity_grpc
+from services.shared.errors import Unavailable
 from services.shared.ids import new_id
 from services.shared.rpc.caller import current_token
 
@@ -63,8 +64,12 @@ class MachineToken:
 
 
 async def fetch_public_keys(identity_channel: grpc.aio.Channel) -> dict[str, Ed25519PublicKey]:
-    """identity's present signing keys, by key id."""
-    answer = await identity_grpc.IdentityServiceStub(identity_channel).GetPublicKeys(identity.GetPublicKeysRequest())
+    """identity's present signing keys, by key id. Raises Unavailable (IDENTITY_AWAY)."""
+    stub = identity_grpc.IdentityServiceStub(identity_channel)
+    try:
+        answer = await stub.GetPublicKeys(identity.GetPublicKeysRequest())
+    except grpc.aio.AioRpcError as error:
+        raise Unavailable("IDENTITY_AWAY", "identity, whose keys check tokens, does not answer; try again") from error
     return {key.key_id: Ed25519PublicKey.from_public_bytes(key.ed25519) for key in answer.keys}
 
 

@@ -1,5 +1,9 @@
 """Where to look further."""
 
+import shutil
+import sys
+from pathlib import Path
+
 from deploy.local.home import Home
 from deploy.local.state import State
 from deploy.local.topology import SERVICES, ports
@@ -13,17 +17,26 @@ def play(stage: Stage) -> None:
     rows = [("Temporal UI", f"http://{_temporal_ui()}", "tasks, processes and evaluations as running workflows")]
     rows += [("gRPC", address(service.name), service.name) for service in SERVICES]
     teller.table(("what", "where", ""), rows)
-    customers = address("customers")
-    teller.console.print(
-        "\n  [bold]Try next[/bold]\n"
-        "    kejing status                          what runs, and how much memory it takes\n"
-        "    kejing customers list --as csm.li      customers of one of the employees\n"
-        "    kejing mrr                             the MRR of the year\n"
-        "    kejing token --as csm.li               an access token, for calls of your own:\n"
-        f'    buf curl --protocol grpc --http2-prior-knowledge -H "authorization: Bearer $(kejing token)" \\\n'
-        f"      -d '{{\"page_size\": 3}}' http://{customers}/kejing.customers.v1.CustomersService/ListCustomers",
-        markup=True,
+    kejing, buf = _command("kejing"), _command("buf")
+    teller.step("Try next:")
+    teller.command("what runs, and how much memory it takes", f"{kejing} status")
+    teller.command("the customers of one of the employees", f"{kejing} customers list --view mine --as csm.li")
+    teller.command("the MRR of the year", f"{kejing} mrr")
+    teller.command(
+        "any call, as any employee",
+        f"{buf} curl --protocol grpc --http2-prior-knowledge -d '{{\"page_size\": 3}}' \\",
+        f'  -H "authorization: Bearer $({kejing} token --as csm.li)" \\',
+        f"  http://{address('customers')}/kejing.customers.v1.CustomersService/ListCustomers",
     )
+
+
+def _command(name: str) -> str:
+    """How the command is called from here: it may be known only inside the virtual environment."""
+    if shutil.which(name):
+        return name
+    beside = Path(sys.executable).with_name(name)
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
 
 
 def _temporal_ui() -> str:

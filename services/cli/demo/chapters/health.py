@@ -30,7 +30,7 @@ AT_LEAST = condition_pb2.OPERATOR_GREATER_OR_EQUAL
 
 def play(stage: Stage) -> None:
     teller = stage.teller
-    teller.chapter("Health 健康状态: last week's usage becomes a status, and a fall becomes an alert")
+    teller.chapter("Health 健康状态: usage becomes a status, a fall becomes an alert")
     # Rules and subscription first: the weekly schedule may take up the figures as soon as they are there.
     _make_rules(stage)
     _subscribe(stage)

@@ -79,7 +79,7 @@ def play(stage: Stage) -> None:
 
     while process.state == process_pb2.PROCESS_STATE_RUNNING:
         process = _finish_stage(stage, orders, process)
-    teller.happened(f"the process is {process_pb2.ProcessState.Name(process.state)}")
+    teller.happened(f"the process is {process_pb2.ProcessState.Name(process.state).removeprefix('PROCESS_STATE_')}")
     _tell_history(stage, process.id)
     _leave_some_running(stage, [stage.customer_ids[c.external_id] for c in companies[:6]])
 
@@ -181,11 +181,11 @@ def _tell_tasks(stage: Stage, process_id: str) -> None:
 def _tell_history(stage: Stage, process_id: str) -> None:
     records = stage.stub(process_records_service_pb2_grpc.ProcessRecordsServiceStub)
     asked = process_records_service_pb2.ListTransitionsRequest(process_id=process_id)
-    rows = [
-        (t.revision, process_pb2.ProcessAction.Name(t.action).removeprefix("PROCESS_ACTION_").lower(),
-         f"{t.from_stage_key or '—'} → {t.to_stage_key}", stage.login_of(t.actor))
-        for t in records.ListTransitions(asked).transitions
-    ]  # fmt: skip
+    rows = []
+    for each in records.ListTransitions(asked).transitions:
+        action = process_pb2.ProcessAction.Name(each.action).removeprefix("PROCESS_ACTION_").lower()
+        to = "end" if each.to_stage_key == each.from_stage_key else each.to_stage_key
+        rows.append((each.revision, action, f"{each.from_stage_key or '—'} → {to}", stage.login_of(each.actor)))
     stage.teller.table(("#", "action", "stage", "by"), rows)
 
 
@@ -198,10 +198,11 @@ def _leave_some_running(stage: Stage, customer_ids: list[str]) -> None:
     )
     running = {process.customer_id for process in records.ListProcesses(wanted).processes}
     orders = stage.stub(processes_service_pb2_grpc.ProcessesServiceStub, "manager.west")
+    teller.step("Some more are started and left running, one of them paused, for a look at them in Temporal UI.")
     new = [_start(stage, orders, each) for each in customer_ids if each not in running]
     for process in new[:1]:
         pause = processes_service_pb2.PauseProcessRequest(
             request_id=stage.request_id(), process_id=process.id, reason="客户内部调整 The customer reorganises"
         )
         orders.PauseProcess(pause, timeout=ORDER_SECONDS)
-    teller.happened(f"{len(running) + len(new)} further processes run on, for a look at them in Temporal UI")
+    teller.happened(f"{len(running) + len(new)} processes are open")

@@ -97,7 +97,7 @@ def _complete(stage: Stage, task_id: str) -> None:
     stage.refused(complete, "FOLLOW_UP_MISSING")
     record_follow_up(stage, "csm.li", customer, "renewal", task_id, "电话沟通续约，客户认可价值。Talked on the phone.")
     done = complete().task
-    teller.happened(f"with one: {task_pb2.TaskState.Name(done.state)}")
+    teller.happened(f"with one it is {task_pb2.TaskState.Name(done.state).removeprefix('TASK_STATE_')}")
 
 
 def record_follow_up(stage: Stage, login: str, customer_id: str, theme: str, task_id: str, content: str) -> None:

@@ -1,0 +1,125 @@
+"""The commands of customers and employees, as a person runs them."""
+
+import asyncio
+import csv
+import json
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.support.services import RunningServices
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+class Terminal:
+    """Runs `kejing` against the services of this test run."""
+
+    def __init__(self, services: RunningServices) -> None:
+        self._environment = {
+            **os.environ,
+            "KEJING_HOME": str(services.infrastructure.home.path),
+            "KEJING_IDENTITY_ADDRESS": services.address("identity"),
+            "KEJING_CUSTOMERS_ADDRESS": services.address("customers"),
+        }
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from services.cli.main import run; run()", *arguments,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self._environment,
+        )  # fmt: skip
+        output, error = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode or 0, output.decode(), error.decode()
+
+    async def answer(self, *arguments: str) -> str:
+        code, output, error = await self.run(*arguments)
+        assert code == 0, error
+        return output
+
+
+@pytest.fixture
+async def terminal(services: RunningServices) -> Terminal:
+    await services.start("identity", "customers")
+    return Terminal(services)
+
+
+async def test_a_foreign_export_is_imported_and_its_rejected_rows_are_written_down(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    file, rejected = tmp_path / "accounts.csv", tmp_path / "rejected.csv"
+    mark = uuid.uuid4().hex[:6]
+    content = (DATA / "ravenstack_accounts_excerpt.csv").read_text("utf-8")
+    file.write_text(content.replace("A-0000", f"{mark}-"), "utf-8")
+    mapping = str(DATA / "ravenstack_accounts.yaml")
+
+    told = await terminal.answer("import", "customers", str(file), "--mapping", mapping, "--rejected", str(rejected))
+    assert told.startswith("12 rows read: 6 created, 0 updated, 0 unchanged, 1 superseded, 5 rejected")
+    with rejected.open(encoding="utf-8-sig", newline="") as written:
+        rows = list(csv.DictReader(written))
+    assert {"line": "8", "column": "signup_date", "value": "2024-02-30"}.items() <= rows[2].items()
+
+    again = json.loads(await terminal.answer("import", "customers", str(file), "--mapping", mapping, "--json"))
+    assert (again["result"]["unchanged"], again["result"]["created"]) == ("6", "0")
+
+
+async def test_customers_are_listed_and_shown(terminal: Terminal, tmp_path: Path) -> None:
+    mark = f"命令{uuid.uuid4().hex[:6]}"
+    file, mapping = tmp_path / "customers.csv", tmp_path / "mapping.yaml"
+    file.write_text(f"key,title\n{mark}-1,{mark} 一\n{mark}-2,{mark} 二\n", "utf-8-sig")
+    mapping.write_text("source: test\ncolumns: {external_id: key, name: title}\n", "utf-8")
+    await terminal.answer("import", "customers", str(file), "--mapping", str(mapping))
+
+    listed = json.loads(await terminal.answer("customers", "list", "--prefix", mark, "--desc", "--json"))
+    assert [customer["name"] for customer in listed["customers"]] == [f"{mark} 二", f"{mark} 一"]
+    assert f"{mark} 一" in await terminal.answer("customers", "list", "--prefix", mark)
+    shown = await terminal.answer("customers", "get", listed["customers"][0]["id"])
+    assert f"{mark} 二" in shown
+    assert "CUS20" in shown
+
+
+async def test_departments_and_employees_are_added_and_listed(terminal: Terminal) -> None:
+    mark = uuid.uuid4().hex[:8]
+    department = json.loads(await terminal.answer("department", "add", f"Team {mark}", "--json"))["department"]
+    added = json.loads(
+        await terminal.answer(
+            "employee", "add", f"e{mark}", "--role", "manager", "--department", department["id"], "--leads", "--json"
+        )
+    )["employee"]
+    assert (added["login"], added["role"]) == (f"e{mark}", "ROLE_MANAGER")
+    assert f"e{mark}" in await terminal.answer("employee", "list", "--department", department["id"])
+    everything = json.loads(await terminal.answer("department", "list", "-n", "500", "--json"))
+    assert any(one["leaderId"] == added["id"] for one in everything["departments"])
+
+
+@pytest.mark.parametrize(
+    ("mapping", "named"),
+    [
+        ("source: test\n", "external_id"),
+        ("columns: {}\n", "source"),
+        ("source: test\ncolumns: {external_id: {heading: x}}\n", "heading"),
+        ("source: test\ncolumns: [\n", "YAML"),
+        ("source: test\ncolumns: {external_id: key, name: title}\nextra: 1\n", "source"),
+        ("source: test\ncolumns: {external_id: key, name: titel}\n", "titel"),
+    ],
+    ids=range(6),
+)
+async def test_a_wrong_mapping_ends_in_one_clear_sentence(
+    terminal: Terminal, tmp_path: Path, mapping: str, named: str
+) -> None:
+    file, mapping_file = tmp_path / "customers.csv", tmp_path / "mapping.yaml"
+    file.write_text("key,title\n1,X\n")
+    mapping_file.write_text(mapping)
+    code, _, error = await terminal.run("import", "customers", str(file), "--mapping", str(mapping_file))
+    assert code == 1
+    assert error.startswith("kejing: ")
+    assert named in error
+    assert "Traceback" not in error
+
+
+async def test_a_refusal_is_told_with_its_reason(terminal: Terminal) -> None:
+    code, _, error = await terminal.run("customers", "get", str(uuid.uuid4()))
+    assert (code, "CUSTOMER_NOT_FOUND" in error) == (1, True)
