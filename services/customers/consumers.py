@@ -12,6 +12,7 @@ from kejing.identity.v1 import events_pb2 as identity
 from kejing.revenue.v1 import events_pb2 as revenue
 from services.customers.api.wire import emit_changed, from_date
 from services.customers.storage import projections
+from services.customers.storage.imports import one_at_a_time
 from services.customers.storage.projections import HealthOfWeek
 from services.shared.db import Write
 from services.shared.messaging.consumer import Handler
@@ -25,8 +26,9 @@ async def employees_changed(write: Write, _event: Event, payload: identity.Emplo
 
 async def contract_ends_changed(write: Write, _event: Event, payload: revenue.ContractEndsChanged) -> None:
     """What orders say of a contract's end wins over what an import said."""
+    await one_at_a_time(write)
     moved = []
-    for told in sorted(payload.ends, key=lambda end: end.customer_id):
+    for told in payload.ends:
         end = from_date(told.last_contract_end) if told.HasField("last_contract_end") else None
         customer_id = UUID(told.customer_id)
         if await projections.set_contract_end(write, customer_id, end, told.version):
@@ -36,7 +38,8 @@ async def contract_ends_changed(write: Write, _event: Event, payload: revenue.Co
 
 async def health_changed(write: Write, _event: Event, payload: health.HealthChanged) -> None:
     """Shown beside the customer; health itself owns it, so that no event goes out."""
-    for item in sorted(payload.items, key=lambda item: item.customer_id):
+    await one_at_a_time(write)
+    for item in payload.items:
         status = HealthStatus.Name(item.status).removeprefix("HEALTH_STATUS_")
         computed_at = item.computed_at.ToDatetime(tzinfo=UTC)
         await projections.set_health(write, HealthOfWeek(UUID(item.customer_id), item.week, status, computed_at))

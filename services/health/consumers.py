@@ -10,9 +10,9 @@ from google.protobuf.message import Message
 from kejing.common.v1.events_pb2 import Event
 from kejing.customers.v1.events_pb2 import CustomersChanged
 from kejing.health.v1.usage_pb2 import UsageRow
+from services.health.api.usage_rows import day_figures, key_of
 from services.health.storage import customers, usage
 from services.health.storage.usage import DayFigures
-from services.health.usage_rows import day_figures, key_of
 from services.shared.db import Write
 from services.shared.messaging.consumer import Handler
 

@@ -5,29 +5,20 @@ that the server gives the workflow, so our side carries its own transaction too.
 """
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from temporalio import workflow
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
+from tests.benchmarks.bare_workflows import BareClock
 from tests.benchmarks.measure import latency_rows, print_table
 from tests.benchmarks.world import World
 from tests.support.eventually import eventually
 
 COUNT = 200
 INTERVAL_SECONDS = 0.05
-
-
-@workflow.defn
-class BareClock:
-    """A workflow that does nothing but hold a timer."""
-
-    @workflow.run
-    async def run(self) -> None:
-        await workflow.sleep(timedelta(days=10))
 
 
 async def run(world: World) -> None:

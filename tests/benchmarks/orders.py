@@ -1,41 +1,19 @@
 """AdvanceStage, from the caller's side, beside a bare Temporal update that runs one activity."""
 
-from datetime import timedelta
 from uuid import uuid4
 
-from temporalio import activity, workflow
 from temporalio.worker import Worker
 
 from kejing.processes.v1 import processes_service_pb2, processes_service_pb2_grpc
 from kejing.tasks.v1 import process_definitions_service_pb2 as definitions
 from kejing.tasks.v1 import process_definitions_service_pb2_grpc as definitions_grpc
 from kejing.tasks.v1 import process_pb2
+from tests.benchmarks.bare_workflows import BareOrders, nothing
 from tests.benchmarks.measure import latency_rows, print_table, timed
 from tests.benchmarks.world import World
 
 STAGES = 50
 PROCESSES = 4
-
-
-@activity.defn
-async def nothing() -> None:
-    """Does nothing."""
-
-
-@workflow.defn
-class BareOrders:
-    """A workflow whose update runs one activity."""
-
-    def __init__(self) -> None:
-        self.ended = False
-
-    @workflow.run
-    async def run(self) -> None:
-        await workflow.wait_condition(lambda: self.ended)
-
-    @workflow.update
-    async def order(self) -> None:
-        await workflow.execute_activity(nothing, start_to_close_timeout=timedelta(seconds=10))
 
 
 async def run(world: World) -> None:

@@ -5,9 +5,11 @@ longer replays. That says that running workflows would break; use workflow.patch
 """
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
@@ -38,7 +40,16 @@ async def record(environment: WorkflowEnvironment, scenario: Scenario) -> None:
             await handle.terminate()
     file = HISTORIES / scenario.workflow.__name__ / f"{scenario.name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(history.to_json() + "\n")
+    file.write_text(json.dumps(without_origin(history.to_json_dict()), ensure_ascii=False, indent=1) + "\n")
+
+
+def without_origin(value: Any) -> Any:
+    """The history without what tells only where it was recorded: stack traces and the names of machines."""
+    if isinstance(value, list):
+        return [without_origin(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: without_origin(item) for key, item in value.items() if key not in ("stackTrace", "identity")}
 
 
 async def main(names: list[str]) -> None:

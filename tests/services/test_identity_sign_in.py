@@ -1,6 +1,7 @@
 """Signing in, refreshing, and what is refused."""
 
 import time
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import text
 
 from kejing.identity.v1 import identity_service_pb2 as pb
 from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from services.identity.api.tokens import access_token
 from services.identity.storage.signing_keys import SigningKeys
 from services.shared.clock import utc_now
 from services.shared.db import Database
@@ -149,6 +151,13 @@ async def test_calls_without_or_with_a_wrong_token_are_refused(services: Running
         metadata = (("authorization", f"Bearer {wrong}"),)
         answer = await refused(door.GetMe(pb.GetMeRequest(), metadata=metadata))
         assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
+
+
+async def test_an_expired_access_token_is_refused_as_such(services: RunningServices, door: Any) -> None:
+    key = await SigningKeys(services.db("identity"), services.infrastructure.command_key_file).current()
+    token, _ = access_token(key, str(uuid.uuid4()), uuid.uuid4(), utc_now() - timedelta(minutes=15, seconds=2))
+    answer = await refused(door.GetMe(pb.GetMeRequest(), metadata=(("authorization", f"Bearer {token}"),)))
+    assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "TOKEN_EXPIRED")
 
 
 async def test_the_signing_key_is_made_once_sealed_and_kept(services: RunningServices) -> None:

@@ -39,7 +39,14 @@ class Flow:
         self.process = process
 
     async def move(
-        self, action: process_pb2.ProcessAction.ValueType, to: str = "", *, why: str = "", action_id: str = "", revision: int = 0, by: str = ""
+        self,
+        action: process_pb2.ProcessAction.ValueType,
+        to: str = "",
+        *,
+        why: str = "",
+        action_id: str = "",
+        revision: int = 0,
+        by: str = "",
     ) -> pb.RecordTransitionResponse:
         action_id = action_id or rid()
         if why:
@@ -311,6 +318,7 @@ def draft(**changes: Any) -> definitions_pb.CreateProcessDefinitionRequest:
     [
         ([], "stages"),
         ([stage("Bad key")], "stages[0].key"),
+        ([stage("one", [stage_task("a", title="nu\0l")])], "request"),
         ([stage("one"), stage("one")], "stages[1].key"),
         ([stage("one", [stage_task("a"), stage_task("a")])], "stages[0].tasks[1].key"),
     ],

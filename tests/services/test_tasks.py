@@ -82,6 +82,7 @@ async def test_a_repeated_creation_is_answered_with_the_same_task(team: Team) ->
     [
         ({"title": ""}, "title", "INVALID_FIELD"),
         ({"title": "x" * 201}, "title", "INVALID_FIELD"),
+        ({"title": "nu\0l"}, "request", "INVALID_FIELD"),
         ({"customer_id": "7"}, "customer_id", "INVALID_FIELD"),
         ({"deadline": None}, "deadline", "INVALID_FIELD"),
         ({"deadline": task_pb2.Deadline(date=Date(year=2027, month=2, day=29))}, "deadline.date", "INVALID_FIELD"),

@@ -139,7 +139,7 @@ async def test_a_processs_history_tells_the_same_as_its_row(
 
 
 async def _act(team: Team, task: task_pb2.Task, action: TaskAction, day: int) -> Any:
-    named = {"request_id": rid(), "task_id": task.id}
+    named: dict[str, Any] = {"request_id": rid(), "task_id": task.id}
     match action:
         case TaskAction.START:
             return await team.csm.tasks.StartTask(tasks_service_pb2.StartTaskRequest(**named))

@@ -35,10 +35,10 @@ def go_to(team: Team, instant: Timestamp, later: timedelta = timedelta()) -> Non
     team.services.clock.set(instant.ToDatetime(UTC) + later)
 
 
-async def ring(team: Team, task: task_pb2.Task, kind: task_pb2.NoticeKind.ValueType, due_at: Timestamp) -> pb.NoticeTaskResponse:
-    request = pb.NoticeTaskRequest(
-        task_id=task.id, kind=kind, due_at=due_at, deadline_at=task.deadline_at
-    )
+async def ring(
+    team: Team, task: task_pb2.Task, kind: task_pb2.NoticeKind.ValueType, due_at: Timestamp
+) -> pb.NoticeTaskResponse:
+    request = pb.NoticeTaskRequest(task_id=task.id, kind=kind, due_at=due_at, deadline_at=task.deadline_at)
     answer: pb.NoticeTaskResponse = await team.machine.tasks.NoticeTask(request)
     return answer
 

@@ -23,7 +23,8 @@ ROWS = """
     insert into process_definitions values (gen_random_uuid(), 'd', 1, 'D', 'value', 'PUBLISHED', '[]', true, now(), now());
     insert into processes
         select gen_random_uuid(), ids.id, (select id from process_definitions), 'd', 'RUNNING', 's' || i % 5, '{}', now(),
-               null, null, ids.id, 1, timestamptz '2026-01-01' + i * interval '9 minutes', null
+               null, null, ids.id, 1, timestamptz '2026-01-01' + i * interval '9 minutes',
+               case when i % 20 > 0 then now() end
         from generate_series(1, 5000) i, lateral (select ('00000000-0000-7000-8000-' || lpad((i % 50)::text, 12, '0'))::uuid as id) ids;
     insert into tasks
         select gen_random_uuid(), ids.id, 't', (array['value', 'training', 'renewal'])[1 + i % 3], ids.id, 'NORMAL',
@@ -126,4 +127,10 @@ async def test_a_page_of_follow_ups_walks_its_index(db: Database, only: dict[str
 async def test_a_page_of_processes_walks_its_index(db: Database, only: dict[str, object], index: str) -> None:
     plan = await plan_of(db, lambda read: processes.page(read, only, [], PAGE, 20))
     assert f"Backward using {index} " in plan
+    assert "Sort" not in plan
+
+
+async def test_open_processes_are_found_among_many_ended_ones(db: Database) -> None:
+    plan = await plan_of(db, lambda read: processes.page(read, {}, ["RUNNING", "PAUSED"], None, 500))
+    assert "Backward using open_processes " in plan
     assert "Sort" not in plan

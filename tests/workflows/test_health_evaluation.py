@@ -123,13 +123,13 @@ async def test_every_range_is_evaluated_once_and_two_at_a_time(temporal: Client)
 
 async def test_a_long_run_goes_on_with_a_fresh_history(temporal: Client) -> None:
     week = a_week()
-    done = Progress(Plan(f"{week}/1", 502, 1), next_range=0)
+    done = Progress(Plan(f"{week}/1", 505, 1), next_range=494, customers=4940, changed_ranges=[])
     async with running(temporal) as service:
         handle = await temporal.start_workflow(
             HealthEvaluation.run, EvaluationOrder(week, 1, done), id=health_workflow(week), task_queue=TaskQueue.BATCH
         )
-        assert (await handle.result()).customers == 5020
-        assert sorted(service.evaluated) == list(range(502))
+        assert (await handle.result()).customers == 5050
+        assert sorted(service.evaluated) == list(range(494, 505))
         assert handle.first_execution_run_id != (await handle.describe()).run_id
         assert service.planned == []
 

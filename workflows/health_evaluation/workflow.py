@@ -18,7 +18,7 @@ from workflows.policies import ATTEMPT, PATIENT
 IN_FLIGHT = 2
 """Ranges evaluated at the same time: as many statements as keep a database of two cores busy."""
 RANGES_A_RUN = 500
-"""After so many the workflow goes on with a fresh history."""
+"""After so many ranges the workflow goes on with a fresh history."""
 
 
 @workflow.defn
@@ -65,8 +65,8 @@ class HealthEvaluation:
         return EvaluationResult(done.plan.run_id, done.customers, done.transitions)
 
     async def _evaluate(self, progress: Progress) -> Progress:
-        """Evaluates the next ranges, at most 500, two at a time; answers the progress with them."""
-        end = min(progress.plan.ranges, progress.next_range + RANGES_A_RUN)
+        """Evaluates ranges up to the next multiple of 500, two at a time; answers the progress with them."""
+        end = min(progress.plan.ranges, (progress.next_range // RANGES_A_RUN + 1) * RANGES_A_RUN)
         waiting = deque(range(progress.next_range, end))
         found: dict[int, RangeResult] = {}
 

@@ -1,10 +1,13 @@
 """The story: its chapters in their order."""
 
+import grpc
+
 from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
 from kejing.health.v1 import alerts_service_pb2, alerts_service_pb2_grpc
 from services.cli.client import connect
 from services.cli.demo.chapters import closing, customers, health, people, processes, revenue, tasks
 from services.cli.demo.stage import set_up
+from services.cli.failure import lines_of
 
 CHAPTERS = (people, customers, revenue, tasks, processes, health, closing)
 
@@ -15,6 +18,8 @@ def tell() -> None:
     try:
         for chapter in CHAPTERS:
             chapter.play(stage)
+    except grpc.RpcError as error:
+        raise stage.teller.failed("\n".join(lines_of(error)).removeprefix("kejing: ")) from error
     finally:
         stage.close()
 

@@ -28,8 +28,8 @@ class Applied:
 
 
 async def one_at_a_time(write: Write) -> None:
-    """Chunks of imports that run at once come one after the other: they may bring the same rows."""
-    await write.execute(text("select pg_advisory_xact_lock(hashtext('kejing customers import'))"))
+    """Changes of many customers come one after the other: they may meet in the same rows, in another order."""
+    await write.execute(text("select pg_advisory_xact_lock(hashtext('kejing customers'))"))
 
 
 def staged(chunk: Chunk, fields: Mapping[str, Any]) -> CTE:

@@ -10,12 +10,12 @@ from sqlalchemy import Row
 
 from kejing.health.v1 import metrics_service_pb2 as pb
 from kejing.health.v1 import metrics_service_pb2_grpc, usage_pb2
+from services.health.api.usage_rows import day_figures, key_of, told
 from services.health.api.wire import from_date, to_date, to_decimal
 from services.health.domain.metrics import METRICS
 from services.health.storage import customers, usage
 from services.health.storage.tables import FIGURES
 from services.health.storage.usage import LATEST_DAYS
-from services.health.usage_rows import day_figures, key_of, told
 from services.shared.clock import Clock, business_date
 from services.shared.db import Database
 from services.shared.errors import InvalidArgument, Violation

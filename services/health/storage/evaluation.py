@@ -133,6 +133,7 @@ def _found(rules: Rules, latest: bool) -> Any:
                 raw.c.customer_id.is_not(None),
             ),
         )
+        .offset(text("0"))  # else Postgres computes each input anew for every comparison that asks for it
         .subquery("known")
     )
     values = {metric: known.c[metric] for metric in inputs_of}

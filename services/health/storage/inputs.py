@@ -63,7 +63,9 @@ def inputs(raw: Any) -> dict[str, ColumnElement[Any]]:
 def _latest(figure: ColumnElement[Any], window_days: int) -> ColumnElement[Any]:
     """The figure's value on the last day of the window that has it."""
     inside = and_(figure.is_not(None), usage.c.day >= _day(f"first_day_{window_days}"))
-    return func.array_agg(aggregate_order_by(figure, usage.c.day.desc())).filter(inside)[1]
+    # the last of all rather than the first of the reverse: that is the order of the index, and nothing is sorted
+    values = func.array_agg(aggregate_order_by(figure, usage.c.day)).filter(inside)
+    return values[func.cardinality(values)]
 
 
 def _day(name: str) -> ColumnElement[Any]:

@@ -40,8 +40,8 @@ class OrderTerms:
 def check(terms: OrderTerms) -> None:
     """Raises InvalidArgument for the first thing that is wrong with an order."""
     for field, text, longest in (("number", terms.number, 100), ("product", terms.product, 200)):
-        if not text.strip() or len(text) > longest:
-            raise InvalidArgument(field, text, f"it must hold 1 to {longest} characters")
+        if not text.strip() or len(text) > longest or not text.isprintable():
+            raise InvalidArgument(field, text, f"it must hold 1 to {longest} characters, all of them printable")
     for field, day in (
         ("signed_date", terms.signed_date),
         ("term_start", terms.term_start),

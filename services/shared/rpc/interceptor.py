@@ -14,7 +14,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kejing.common.v1 import options_pb2
@@ -137,6 +137,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 refusal = Unavailable(
                     "DATABASE_AWAY", "the database does not answer; try again with the same request_id"
                 )
+            case DataError() if "NUL" in str(error.orig) or "\\u0000" in str(error.orig):
+                refusal = InvalidArgument("request", "\0", "its texts must not hold this character")
             case grpc.aio.AbortError():
                 raise error
             case _:

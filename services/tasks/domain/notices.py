@@ -23,9 +23,13 @@ class Reminders:
     def next_notice(
         self, deadline_at: datetime, armed_at: datetime, given: Collection[datetime] = ()
     ) -> datetime | None:
-        """When the first reminder is due that was not `given` yet, or the deadline itself; None when all were."""
-        due = (*self.before(deadline_at, armed_at), deadline_at)
-        return min((at for at in due if at not in given), default=None)
+        """When the first reminder is due that was not `given` yet, or the deadline itself; None when all were.
+
+        Who was told that the deadline has passed is not reminded of it any more.
+        """
+        if deadline_at in given:
+            return None
+        return min((at for at in self.before(deadline_at, armed_at) if at not in given), default=deadline_at)
 
 
 def check_notice(*, overdue: bool, due_at: datetime, deadline_at: datetime, now: datetime) -> None:

@@ -17,6 +17,8 @@ from services.tasks.storage.tables import customers, kept_reasons, process_defin
 KEEP_REASONS = timedelta(days=7)
 """A reason whose action was refused or given up is forgotten after that time."""
 
+OPEN_STATES = {ProcessState.RUNNING.value, ProcessState.PAUSED.value}
+
 _WITH_DEFINITION = (
     select(
         processes,
@@ -70,7 +72,9 @@ async def page(
     """Up to `size` processes, latest started first, after `after`; `only`: column → value that it must have."""
     query = _WITH_DEFINITION.order_by(processes.c.started_at.desc(), processes.c.id.desc()).limit(size)
     query = query.where(*(processes.c[column] == value for column, value in only.items()))
-    if states:
+    if states and set(states) <= OPEN_STATES:
+        query = query.where(processes.c.ended_at.is_(None))  # in the words of the index of open processes
+    if states and set(states) != OPEN_STATES:
         query = query.where(processes.c.state.in_(states))
     if after:
         query = query.where(tuple_(processes.c.started_at, processes.c.id) < tuple_(*after))

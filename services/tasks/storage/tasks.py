@@ -16,6 +16,7 @@ from services.tasks.storage.tables import tasks
 _LABEL = literal_column("(select c.label from customers c where c.id = tasks.customer_id)", Text)
 _FACTS = (*tasks.c, _LABEL.label("customer_label"))
 _OPEN = tasks.c.closed_at.is_(None)
+OPEN_STATES = {"TODO", "IN_PROGRESS"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class TaskFilter:
             found.append(tasks.c.theme_key == self.theme_key)
         if self.process_id:
             found.append(tasks.c.process_id == self.process_id)
-        if self.states:
+        if self.states and set(self.states) <= OPEN_STATES:
+            found.append(_OPEN)  # in the words of the indexes of open tasks
+        if self.states and set(self.states) != OPEN_STATES:
             found.append(tasks.c.state.in_(self.states))
-            if set(self.states) <= {"TODO", "IN_PROGRESS"}:
-                found.append(_OPEN)  # says the same, in the words of the indexes of open tasks
         if self.overdue_at:
             found += [_OPEN, tasks.c.deadline_at <= self.overdue_at]
         if self.due_before:
@@ -85,7 +86,7 @@ async def open_page(
 
 async def add(write: Write, rows: Sequence[dict[str, Any]]) -> Sequence[Row[Any]]:
     """Stores new tasks; answers them as stored, in one statement."""
-    return (await write.execute(insert(tasks).values(list(rows)).returning(*_FACTS))).all()
+    return (await write.execute(insert(tasks).returning(*_FACTS), list(rows))).all()
 
 
 async def change(write: Write, task_id: UUID, values: dict[str, Any]) -> Row[Any]:

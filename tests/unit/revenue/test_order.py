@@ -22,6 +22,7 @@ YEAR = OrderTerms(
     [
         ({"number": " "}, "number"),
         ({"product": "x" * 201}, "product"),
+        ({"product": "x\x00"}, "product"),
         ({"term_end": date(2025, 12, 31)}, "term_end"),
         ({"term_end": None}, "term_end"),
         ({"term_start": date(1026, 1, 1)}, "term_start"),

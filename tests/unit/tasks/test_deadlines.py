@@ -83,6 +83,11 @@ def test_notices_come_one_after_the_other_and_end_with_the_deadline(
     assert given_so_far == [*reminders.before(deadline_at, armed_at), deadline_at]
 
 
+def test_nobody_is_reminded_of_a_deadline_that_was_told_to_have_passed() -> None:
+    reminders, deadline_at = Reminders([timedelta(hours=2)]), NOW + timedelta(days=1)
+    assert reminders.next_notice(deadline_at, NOW, [deadline_at]) is None
+
+
 def test_a_ring_is_taken_when_it_is_due_or_two_seconds_before() -> None:
     check_notice(overdue=True, due_at=NOW, deadline_at=NOW, now=NOW - timedelta(seconds=2))
     with pytest.raises(FailedPrecondition):

@@ -68,6 +68,7 @@ def upgrade() -> None:
             ended_at timestamptz
         );
         create index processes_by_start on processes (started_at, id);
+        create index open_processes on processes (started_at, id) where ended_at is null;
         create index processes_by_customer on processes (customer_id, started_at, id);
         create index processes_by_owner on processes (owner_id, started_at, id);
         create index processes_by_stage on processes (definition_key, stage_key, started_at, id);

@@ -1,0 +1,66 @@
+"""The story that `make up` plays: it is told to its end, once unless asked, and what it told stays."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.stack import LocalStack, local_stack
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    with local_stack() as started:
+        started.up()
+        yield started
+
+
+def test_the_story_is_told_once_and_again_when_asked(stack: LocalStack) -> None:
+    first = stack.kejing("demo", "--if-new")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "122 rows read: 120 created, 2 rejected" in first.stdout
+    assert "The end" in first.stdout
+
+    skipped = stack.kejing("demo", "--if-new")
+    assert (skipped.returncode, skipped.stdout.count("\n")) == (0, 1), skipped.stderr
+
+    again = stack.kejing("demo")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "122 rows read: 120 unchanged, 2 rejected" in again.stdout
+    told = [line for line in first.stdout.splitlines() if "alerts; in the inboxes" in line]
+    assert told
+    assert told == [line for line in again.stdout.splitlines() if "alerts; in the inboxes" in line]
+
+    months = json.loads(stack.kejing("mrr", "--json").stdout)["months"]
+    assert len(months) == 12
+    assert all(month["totals"] for month in months)
+    mine = json.loads(stack.kejing("customers", "list", "--view", "mine", "--as", "csm.li", "--json").stdout)
+    assert mine["customers"]
+
+
+def test_orders_are_entered_and_listed_at_the_terminal(stack: LocalStack) -> None:
+    customers = json.loads(stack.kejing("customers", "list", "-n", "1", "--json").stdout)["customers"]
+    ordered = stack.kejing(
+        "orders", "create", "HT-E2E-1", "--customer", customers[0]["id"], "--product", "Add-on", "--currency", "EUR",
+        "--start", "2026-01-01", "--end", "2026-12-31", "--amount", "1200.60", "--as", "sales.zhou",
+    )  # fmt: skip
+    assert ordered.returncode == 0, ordered.stderr
+    assert "EUR 1,200.60" in ordered.stdout
+    table = stack.kejing("mrr", "--year", "2026", "--customer", customers[0]["id"]).stdout
+    assert "100.05" in table
+    listed = stack.kejing("orders", "list", "--customer", customers[0]["id"], "--json").stdout
+    assert "HT-E2E-1" in {order["number"] for order in json.loads(listed)["orders"]}
+    wrong = stack.kejing("orders", "create", "HT-E2E-2", "--customer", customers[0]["id"], "--product", "Add-on",
+                         "--start", "2026-02-01", "--end", "2026-01-01", "--amount", "1")  # fmt: skip
+    assert (wrong.returncode, "field term_end" in wrong.stderr) == (1, True)
+
+
+def test_a_story_that_cannot_be_told_says_at_which_step(stack: LocalStack) -> None:
+    stack.environment["KEJING_REVENUE_ADDRESS"] = "127.0.0.1:1"
+    try:
+        failed = stack.kejing("demo")
+    finally:
+        del stack.environment["KEJING_REVENUE_ADDRESS"]
+    assert failed.returncode == 1
+    assert "UNAVAILABLE" in failed.stderr
+    assert "Orders" in failed.stderr

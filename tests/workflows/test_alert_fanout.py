@@ -1,0 +1,139 @@
+"""From an evaluation to the inboxes, through the real services: every owner is told once, whatever is repeated."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import SecretStr
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from kejing.common.v1.events_pb2 import Event
+from kejing.customers.v1.customer_pb2 import Owner
+from kejing.customers.v1.events_pb2 import CustomerFacts, CustomersChanged
+from kejing.health.v1 import (
+    alerts_pb2,
+    alerts_service_pb2,
+    alerts_service_pb2_grpc,
+    events_pb2,
+    health_service_pb2,
+    health_service_pb2_grpc,
+)
+from kejing.notifications.v1 import inbox_service_pb2, inbox_service_pb2_grpc
+from services.health import consumers as of_health
+from services.health.domain.weeks import Week
+from services.health.storage import usage
+from services.health.storage.usage import DayFigures
+from services.notifications import consumers as of_notifications
+from services.shared.clock import utc_now
+from services.shared.ids import new_id
+from services.shared.rpc.client import on_behalf_of
+from tests.support.services import RunningServices
+from workflows import alert_fanout, health_evaluation
+from workflows.alert_fanout.types import FanoutOrder
+from workflows.alert_fanout.workflow import AlertFanout
+from workflows.clients import Clients
+from workflows.health_evaluation.starting import start_requested
+from workflows.names import TaskQueue, alerts_workflow, health_workflow
+from workflows.settings import WorkflowsSettings
+from workflows.worker import activities, sandbox
+
+LAST = Week.last_ended(utc_now(), ZoneInfo("Asia/Shanghai"))
+GOOD = {"active_users": 9, "active_users_14d": 9, "tickets_opened": 0, "urgent_tickets_open": 0}
+BAD = {**GOOD, "active_users_14d": 4}
+
+
+@pytest.fixture
+async def worker(services: RunningServices, temporal: Client) -> AsyncIterator[None]:
+    """A worker that calls the real services."""
+    await services.start("health", "notifications")
+    settings = WorkflowsSettings(
+        bind="127.0.0.1:0",
+        nats_url=SecretStr("nats://unused"),
+        command_key_file=services.infrastructure.command_key_file,
+        temporal_address=await services.infrastructure.temporal_address(),
+        **{f"{name}_address": services.address(name)  # type: ignore[arg-type]
+           for name in ("identity", "tasks", "customers", "health", "notifications")},
+    )  # fmt: skip
+    clients = Clients(settings)
+    packages = [health_evaluation, alert_fanout]
+    async with Worker(
+        temporal,
+        task_queue=TaskQueue.BATCH,
+        workflows=[*health_evaluation.WORKFLOWS, *alert_fanout.WORKFLOWS],
+        activities=activities(packages, clients),
+        workflow_runner=sandbox(),
+    ):
+        yield
+    await clients.close()
+
+
+async def customer(services: RunningServices, *owners: str) -> str:
+    """A customer that both services were told of, excellent two weeks ago and at risk since."""
+    facts = CustomerFacts(id=str(new_id()), external_id=f"E-{new_id()}", seats=10, version=1)
+    facts.created_at.FromDatetime(utc_now() - timedelta(days=400))
+    facts.owners.extend(Owner(employee_id=owner) for owner in owners)
+    told = CustomersChanged(customers=[facts])
+    async with services.db("notifications").transaction(actor="machine:test") as write:
+        await of_notifications.customers_changed(write, Event(), told)
+    async with services.db("health").transaction(actor="machine:test") as write:
+        await of_health.customers_changed(write, Event(), told)
+        days = {LAST.sunday - timedelta(days=back): BAD if back < 7 else GOOD for back in range(21)}
+        rows = [DayFigures(str(new_id()), new_id().bytes, UUID(facts.id), day, told) for day, told in days.items()]
+        await usage.take(write, "test", rows)
+    return facts.id
+
+
+async def evaluated(services: RunningServices, temporal: Client, week: Week) -> Any:
+    """The result of a run of the week, after its fan-out ended."""
+    rules = await services.stub(health_service_pb2_grpc.HealthServiceStub)
+    request = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=str(week))
+    run = (await rules.RequestEvaluation(request)).evaluation
+    asked = events_pb2.EvaluationRequested(run_id=run.run_id, week=run.week, number=run.number)
+    await start_requested(temporal, asked)
+    await start_requested(temporal, asked)
+    result = await temporal.get_workflow_handle(health_workflow(run.week, run.number)).result()
+    assert result["run_id"] == run.run_id
+    if result["transitions"]:
+        await temporal.get_workflow_handle(alerts_workflow(run.run_id, "0")).result()
+    return (await rules.GetEvaluation(health_service_pb2.GetEvaluationRequest(run_id=run.run_id))).evaluation
+
+
+async def inbox(services: RunningServices, employee: str) -> list[Any]:
+    stub = await services.stub(inbox_service_pb2_grpc.InboxServiceStub, "machine:workflows")
+    answer = await stub.ListInbox(inbox_service_pb2.ListInboxRequest(), metadata=on_behalf_of(employee))
+    return list(answer.items)
+
+
+async def test_a_fall_reaches_every_owner_once(services: RunningServices, temporal: Client, worker: None) -> None:
+    alerts = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    subscription = alerts_service_pb2.CreateAlertSubscriptionRequest(
+        request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
+    )
+    made = (await alerts.CreateAlertSubscription(subscription)).subscription
+    csm, analyst = str(new_id()), str(new_id())
+    fallen = await customer(services, csm, analyst)
+    assert (await evaluated(services, temporal, LAST.previous)).HasField("finished_at")
+    assert await inbox(services, csm) == []
+    run = await evaluated(services, temporal, LAST)
+
+    for owner in (csm, analyst):
+        (item,) = await inbox(services, owner)
+        assert item.customer_id == fallen
+        assert dict(item.facts) == {
+            "from": "EXCELLENT", "to": "AT_RISK", "week": str(LAST),
+            "metric": "active_ratio_14d", "before": "0.9", "after": "0.4",
+        }  # fmt: skip
+    # the fan-out again, and the week again: nobody is told twice
+    again = await temporal.execute_workflow(
+        AlertFanout.run, FanoutOrder(run.run_id, 0, str(LAST)), id=f"again-{new_id()}", task_queue=TaskQueue.BATCH
+    )
+    assert again.raised >= 1
+    assert again.delivered == 0
+    await evaluated(services, temporal, LAST)
+    assert [len(await inbox(services, owner)) for owner in (csm, analyst)] == [1, 1]
+    end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)
+    await alerts.DeleteAlertSubscription(end)
