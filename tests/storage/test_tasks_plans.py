@@ -22,7 +22,8 @@ PAGE = [NOW, SOMEBODY]
 ROWS = """
     insert into process_definitions values (gen_random_uuid(), 'd', 1, 'D', 'value', 'PUBLISHED', '[]', true, now(), now());
     insert into processes
-        select gen_random_uuid(), ids.id, (select id from process_definitions), 'd', 'RUNNING', 's' || i % 5, '{}', now(),
+        select gen_random_uuid(), ids.id, (select id from process_definitions), 'd',
+               case when i % 20 > 0 then 'COMPLETED' else 'RUNNING' end, 's' || i % 5, '{}', now(),
                null, null, ids.id, 1, timestamptz '2026-01-01' + i * interval '9 minutes',
                case when i % 20 > 0 then now() end
         from generate_series(1, 5000) i, lateral (select ('00000000-0000-7000-8000-' || lpad((i % 50)::text, 12, '0'))::uuid as id) ids;

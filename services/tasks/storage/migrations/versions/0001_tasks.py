@@ -65,7 +65,8 @@ def upgrade() -> None:
             owner_id uuid not null,
             revision bigint not null,
             started_at timestamptz not null,
-            ended_at timestamptz
+            ended_at timestamptz,
+            check ((state in ('RUNNING', 'PAUSED')) = (ended_at is null))
         );
         create index processes_by_start on processes (started_at, id);
         create index open_processes on processes (started_at, id) where ended_at is null;
