@@ -28,8 +28,9 @@ def configure(process: str, form: Literal["json", "console"]) -> None:
         structlog.processors.format_exc_info,
         add_process,
     ]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # without local variables
     render: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False) if form == "json" else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.processors.JSONRenderer(ensure_ascii=False) if form == "json" else plain
     )
     structlog.configure(
         processors=[*shared, render],
