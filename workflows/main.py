@@ -60,8 +60,7 @@ class Processes:
 
     async def start(self) -> None:
         await self.server.start()
-        await register_search_attributes(self._temporal)
-        await ensure_schedules(self._temporal, self._settings.business_time_zone)
+        await self._prepare_temporal()
         self._running = [asyncio.create_task(_run(worker)) for worker in self._workers]
         zone, clients = self._settings.business_time_zone, self._clients
         loops: list[Coroutine[Any, Any, None]] = [
@@ -71,6 +70,17 @@ class Processes:
         ]
         self._loops = [asyncio.create_task(loop) for loop in loops]
         await self.server.ready()
+
+    async def _prepare_temporal(self) -> None:
+        """Registers what workflows and operators need, for as long as Temporal takes to answer."""
+        while True:
+            try:
+                await register_search_attributes(self._temporal)
+                await ensure_schedules(self._temporal, self._settings.business_time_zone)
+                return
+            except RPCError as error:
+                get_logger().warning("temporal is away", status=error.status.name, error=error.message[:300])
+                await asyncio.sleep(0.5)
 
     async def failed(self) -> None:
         """Returns never, unless a part that should run for ever has ended: then raises what ended it."""

@@ -25,6 +25,8 @@ LIBRARIES = ("google", "grpc", "grpc_status", "jwt", "cryptography", "kejing", "
              "pydantic_settings", "services", "sqlalchemy", "nats", "psycopg")  # fmt: skip
 ACTIVITY_MARK = "__temporal_activity_definition"
 SHARED = ("names", "policies", "times", "attributes", "clients", "settings")
+STICKY = timedelta(seconds=3)
+"""So long a workflow waits for the worker that has it in its memory, when that worker was killed."""
 GRACE = timedelta(seconds=6)
 """So long running activities may take to end when the process stops."""
 
@@ -45,6 +47,7 @@ def workers(client: Client, clients: Clients) -> list[Worker]:
             max_concurrent_workflow_tasks=12,
             max_concurrent_activities=40 if queue is TaskQueue.INTERACTIVE else 8,
             graceful_shutdown_timeout=GRACE,
+            sticky_queue_schedule_to_start_timeout=STICKY,
         )
         for queue, packages in PACKAGES.items()
     ]

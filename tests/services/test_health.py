@@ -1,17 +1,10 @@
-"""The health service by gRPC: rule sets, evaluation step by step, alerts."""
+"""The health service by gRPC: evaluation step by step, what is read of it, alerts."""
 
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
-from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from datetime import date
 
 import pytest
-from google.type.decimal_pb2 import Decimal as DecimalMessage
-from sqlalchemy import select
 
-from kejing.common.v1 import condition_pb2
-from kejing.common.v1.events_pb2 import Event
 from kejing.health.v1 import (
     alerts_pb2,
     alerts_service_pb2,
@@ -21,18 +14,12 @@ from kejing.health.v1 import (
     events_pb2,
     health_pb2,
     health_service_pb2,
-    health_service_pb2_grpc,
 )
-from services.health.domain.weeks import Week
-from services.health.storage import customers, usage
-from services.health.storage.usage import DayFigures
-from services.shared.clock import utc_now
-from services.shared.db.tables import outbox
 from services.shared.ids import new_id
+from tests.support.health import Health, open_health
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
-MACHINE = "machine:workflows"
 EXCELLENT, FAIR, AT_RISK = (
     health_pb2.HEALTH_STATUS_EXCELLENT, health_pb2.HEALTH_STATUS_FAIR, health_pb2.HEALTH_STATUS_AT_RISK,
 )  # fmt: skip
@@ -41,88 +28,9 @@ SO_SO = {**GOOD, "active_users_14d": 7}
 BAD = {**GOOD, "urgent_tickets_open": 3}
 
 
-class Health:
-    """Stubs, customers with figures, and runs carried out step by step as the workflow does."""
-
-    def __init__(self, services: RunningServices, rules: Any, steps: Any, alerts: Any) -> None:
-        self.services = services
-        self.rules = rules
-        self.steps = steps
-        self.alerts = alerts
-
-    async def customer(self, week: Week, figures: dict[str, int] | None) -> UUID:
-        customer_id = new_id()
-        async with self.services.db("health").transaction(actor="machine:test") as write:
-            row = {"id": customer_id, "external_id": f"X-{customer_id}", "seats": 10,
-                   "created_at": write.now - timedelta(days=400), "version": 1}  # fmt: skip
-            await customers.project(write, [row])
-        if figures:
-            await self.figures(customer_id, week, figures)
-        return customer_id
-
-    async def figures(self, customer_id: UUID, week: Week, figures: dict[str, int]) -> None:
-        """Sets all days of the week to `figures`, and the 7 days before where they have none."""
-        async with self.services.db("health").transaction(actor="machine:test") as write:
-            days = [week.sunday - timedelta(days=back) for back in range(14 if week.next == self.last else 7)]
-            rows = [DayFigures(str(new_id()), new_id().bytes, customer_id, day, figures) for day in days]
-            await usage.take(write, "test", rows)
-
-    @property
-    def last(self) -> Week:
-        return Week.last_ended(utc_now(), ZoneInfo("Asia/Shanghai"))
-
-    async def evaluate(self, week: Week, number: int) -> Any:
-        plan = evaluations_service_pb2.PlanEvaluationRequest(week=str(week), number=number)
-        run = (await self.steps.PlanEvaluation(plan)).evaluation
-        for key_range in range(run.ranges):
-            await self.steps.EvaluateRange(
-                evaluations_service_pb2.EvaluateRangeRequest(run_id=run.run_id, range=key_range)
-            )
-        finish = evaluations_service_pb2.FinishEvaluationRequest(run_id=run.run_id)
-        return (await self.steps.FinishEvaluation(finish)).evaluation
-
-    async def new_run(self, week: Week) -> Any:
-        """Requests a run, carries it out and answers it."""
-        asked = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=str(week))
-        run = (await self.rules.RequestEvaluation(asked)).evaluation
-        return await self.evaluate(week, run.number)
-
-    async def raise_alerts(self, run: Any) -> list[Any]:
-        found: list[Any] = []
-        for key_range in range(run.ranges):
-            token = ""
-            while True:
-                answer = await self.alerts.RaiseAlerts(
-                    alerts_service_pb2.RaiseAlertsRequest(
-                        run_id=run.run_id, range=key_range, page_size=2, page_token=token
-                    )
-                )
-                found += answer.alerts
-                token = answer.next_page_token
-                if not token:
-                    break
-        return found
-
-    async def told(self, payload_class: Any) -> list[Any]:
-        """The payloads of the events of that kind, oldest first."""
-        async with self.services.db("health").read() as read:
-            rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
-        found = []
-        for row in rows:
-            payload = payload_class()
-            if Event.FromString(row).payload.Unpack(payload):
-                found.append(payload)
-        return found
-
-
 @pytest.fixture
 async def health(services: RunningServices) -> Health:
-    return Health(
-        services,
-        await services.stub(health_service_pb2_grpc.HealthServiceStub),
-        await services.stub(evaluations_service_pb2_grpc.EvaluationsServiceStub, MACHINE),
-        await services.stub(alerts_service_pb2_grpc.AlertsServiceStub, MACHINE),
-    )
+    return await open_health(services)
 
 
 @pytest.fixture
@@ -140,90 +48,6 @@ async def any_fall(services: RunningServices) -> AsyncIterator[str]:
     end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)
     await stub.DeleteAlertSubscription(end)
     await stub.DeleteAlertSubscription(end)
-
-
-def compare(metric: str, operator: int, value: str) -> condition_pb2.Condition:
-    comparison = condition_pb2.Comparison(field=metric, operator=operator, value=value)  # type: ignore[arg-type]
-    return condition_pb2.Condition(comparison=comparison)
-
-
-async def test_the_built_in_rules_are_the_sample_table_in_its_corrected_form(health: Health) -> None:
-    rules = (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set
-    assert rules.version == 1
-    last = rules.excellent.all.conditions[3].comparison
-    assert (last.field, last.operator, last.value) == (
-        "urgent_open_tickets_7d", condition_pb2.OPERATOR_LESS_OR_EQUAL, "0",
-    )  # fmt: skip
-    again = health_pb2.NewRuleSet(name="sample", at_risk=rules.at_risk, excellent=rules.excellent)
-    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=again)
-    saved = (await health.rules.CreateRuleSet(order)).rule_set
-    assert saved.version > 1
-    assert not saved.HasField("published_at")
-    assert (saved.minimum_data_share.value, saved.excellent, saved.at_risk) == ("0.5", rules.excellent, rules.at_risk)
-    assert (await health.rules.CreateRuleSet(order)).rule_set == saved
-
-    again.excellent.all.conditions[3].comparison.operator = condition_pb2.OPERATOR_LESS
-    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=again)
-    answer = await refused(health.rules.CreateRuleSet(order))
-    assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "CONDITION_IMPOSSIBLE")
-    assert answer.fields == ("rule_set.excellent.all.conditions[3].comparison",)
-    assert "urgent_open_tickets_7d < 0" in answer.message
-    assert "a whole number from 0 up" in answer.message
-
-
-@pytest.mark.parametrize(
-    ("at_risk", "excellent", "reason"),
-    [
-        (("active_ratio_14d", 2, "0.6"), ("active_ratio_14d", 5, "0.5"), "LEVELS_OVERLAP"),
-        (("active_ratio_14d", 2, "0.6"), ("active_ratio_14d", 6, "1.2"), "CONDITION_IMPOSSIBLE"),
-        (("mood", 2, "0.6"), ("active_ratio_14d", 5, "0.5"), "CONDITION_FIELD_UNKNOWN"),
-    ],
-)
-async def test_rules_that_cannot_be_meant_are_refused(
-    health: Health, at_risk: tuple[str, int, str], excellent: tuple[str, int, str], reason: str
-) -> None:
-    new = health_pb2.NewRuleSet(name="x", at_risk=compare(*at_risk), excellent=compare(*excellent))
-    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
-    answer = await refused(health.rules.CreateRuleSet(order))
-    assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", reason)
-
-
-async def test_contract_rules_name_the_field(health: Health) -> None:
-    new = health_pb2.NewRuleSet(
-        name="x", at_risk=compare("tickets_14d", 0, "five"), excellent=condition_pb2.Condition()
-    )
-    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
-    answer = await refused(health.rules.CreateRuleSet(order))
-    assert answer.code == "INVALID_ARGUMENT"
-    assert {"rule_set.at_risk.comparison.operator", "rule_set.at_risk.comparison.value"} <= set(answer.fields)
-    new = health_pb2.NewRuleSet(
-        name="x", at_risk=compare("tickets_14d", 5, "5"), excellent=compare("tickets_14d", 1, "5"),
-        minimum_data_share=DecimalMessage(value="much"),
-    )  # fmt: skip
-    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
-    answer = await refused(health.rules.CreateRuleSet(order))
-    assert answer.fields == ("rule_set.minimum_data_share",)
-
-
-async def test_a_published_rule_set_is_in_force_until_another_is(health: Health) -> None:
-    before = (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set
-    new = health_pb2.NewRuleSet(name="strict", at_risk=compare("tickets_14d", 5, "1"), excellent=before.excellent)
-    new.excellent.all.conditions[2].comparison.value = "0"
-    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
-    strict = (await health.rules.CreateRuleSet(order)).rule_set
-    publish = health_service_pb2.PublishRuleSetRequest(request_id=str(new_id()), rule_set_id=strict.id)
-    assert (await health.rules.PublishRuleSet(publish)).rule_set.HasField("published_at")
-    assert (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set.id == strict.id
-    back = health_service_pb2.PublishRuleSetRequest(request_id=str(new_id()), rule_set_id=before.id)
-    await health.rules.PublishRuleSet(back)
-    await health.rules.PublishRuleSet(publish)  # a repeat does nothing again
-    assert (await health.rules.GetRuleSet(health_service_pb2.GetRuleSetRequest())).rule_set.id == before.id
-    listed = await health.rules.ListRuleSets(health_service_pb2.ListRuleSetsRequest(page_size=1))
-    assert listed.rule_sets[0].version >= strict.version
-    rest = health_service_pb2.ListRuleSetsRequest(page_size=500, page_token=listed.next_page_token)
-    assert (await health.rules.ListRuleSets(rest)).rule_sets[-1].version == 1
-    unknown = health_service_pb2.PublishRuleSetRequest(request_id=str(new_id()), rule_set_id=str(new_id()))
-    assert (await refused(health.rules.PublishRuleSet(unknown))).reason == "RULE_SET_NOT_FOUND"
 
 
 async def test_an_evaluation_step_by_step(health: Health, any_fall: str) -> None:

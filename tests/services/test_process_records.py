@@ -1,4 +1,4 @@
-"""The records of processes by gRPC: definitions, starting, moving, and the tasks that come and go with stages."""
+"""The records of processes by gRPC: starting, moving, and the tasks that come and go with stages."""
 
 import asyncio
 from datetime import UTC, timedelta
@@ -305,48 +305,6 @@ async def test_processes_are_found_by_what_they_are(team: Team) -> None:
     assert (await refused(team.csm.records.GetProcess(unknown))).reason == "PROCESS_NOT_FOUND"
 
 
-def draft(**changes: Any) -> definitions_pb.CreateProcessDefinitionRequest:
-    values: dict[str, Any] = {
-        "request_id": rid(), "key": f"d-{rid()[-12:]}", "name": "Draft", "theme_key": "delivery",
-        "stages": [stage("one")],
-    }  # fmt: skip
-    return definitions_pb.CreateProcessDefinitionRequest(**{**values, **changes})
-
-
-@pytest.mark.parametrize(
-    ("stages", "field"),
-    [
-        ([], "stages"),
-        ([stage("Bad key")], "stages[0].key"),
-        ([stage("one", [stage_task("a", title="nu\0l")])], "request"),
-        ([stage("one"), stage("one")], "stages[1].key"),
-        ([stage("one", [stage_task("a"), stage_task("a")])], "stages[0].tasks[1].key"),
-    ],
-)
-async def test_a_draft_with_a_wrong_stage_is_refused_by_name(team: Team, stages: list[Any], field: str) -> None:
-    refusal = await refused(team.csm.definitions.CreateProcessDefinition(draft(stages=stages)))
-    assert (refusal.code, refusal.fields) == ("INVALID_ARGUMENT", (field,))
-
-
-async def test_what_would_hold_processes_up_is_not_published(team: Team) -> None:
-    stages = [
-        stage("alone", [stage_task("a", required=False)], advances_by_itself=True),
-        stage("short", [stage_task("late", deadline_offset_days=9)], limit_days=8),
-    ]
-    made = (await team.csm.definitions.CreateProcessDefinition(draft(stages=stages))).definition
-    publish = definitions_pb.PublishProcessDefinitionRequest(request_id=rid(), definition_id=made.id)
-    refusal = await refused(team.csm.definitions.PublishProcessDefinition(publish))
-    assert (refusal.reason, refusal.fields) == ("DEFINITION_UNSOUND", ("alone", "short/late"))
-    update = definitions_pb.UpdateProcessDefinitionRequest(
-        request_id=rid(), definition_id=made.id, name="Sound", theme_key="value", stages=[stage("one")]
-    )
-    assert (await team.csm.definitions.UpdateProcessDefinition(update)).definition.name == "Sound"
-    published = (await team.csm.definitions.PublishProcessDefinition(publish)).definition
-    assert published.state == process_pb2.DEFINITION_STATE_PUBLISHED
-    update.request_id = rid()
-    assert (await refused(team.csm.definitions.UpdateProcessDefinition(update))).reason == "NOT_A_DRAFT"
-
-
 async def test_a_new_version_retires_the_one_before_and_running_processes_keep_theirs(team: Team) -> None:
     first = await team.definition(stage("one"), stage("two"))
     request = pb.RecordStartRequest(
@@ -364,11 +322,3 @@ async def test_a_new_version_retires_the_one_before_and_running_processes_keep_t
     assert (await flow.move(ADVANCE)).process.stage_key == "two"
     assert flow.process.definition_version == 1
     assert second.version == 2
-
-
-async def test_a_key_has_one_draft_at_a_time(team: Team) -> None:
-    request = draft()
-    made = (await team.csm.definitions.CreateProcessDefinition(request)).definition
-    assert (await team.csm.definitions.CreateProcessDefinition(request)).definition == made
-    refusal = await refused(team.csm.definitions.CreateProcessDefinition(draft(key=made.key)))
-    assert refusal.reason == "DRAFT_EXISTS"

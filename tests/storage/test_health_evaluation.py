@@ -93,7 +93,7 @@ def steady(active: int, *, tickets: int = 0, urgent: int = 0, last: date = WEEK.
 async def test_statuses_inputs_and_the_present_come_out_of_one_statement(db: Database) -> None:
     sunday = WEEK.sunday
     late = datetime(2026, 11, 20, tzinfo=UTC)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"seats": 10, "days": steady(9)},
         {"seats": 10, "days": steady(7)},
         {"seats": 10, "days": steady(9, urgent=2)},

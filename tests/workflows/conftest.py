@@ -1,14 +1,22 @@
 """The real Temporal server; the clock of each workflow can be moved, activities stand in under their real names."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest_asyncio
+from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
 
 from deploy.local.temporal import binary
+from kejing.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from kejing.processes.v1.processes_service_pb2_grpc import ProcessesServiceStub
 from tests.support.infrastructure import TestInfrastructure
+from tests.support.services import RunningServices
+from tests.support.tasks import Team, make_team
+from workflows.main import Processes, connect_temporal
 from workflows.names import register_search_attributes
+from workflows.settings import WorkflowsSettings
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -33,3 +41,37 @@ async def short_histories() -> AsyncIterator[Client]:
     ) as environment:
         await register_search_attributes(environment.client)
         yield environment.client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def processes(services: RunningServices) -> AsyncIterator[Processes]:
+    """The process, in this one."""
+    await services.start("tasks", "customers")
+    settings = WorkflowsSettings(
+        bind=services.address("processes"),
+        nats_url=SecretStr(await services.infrastructure.nats_url("processes")),
+        command_key_file=services.infrastructure.command_key_file,
+        temporal_address=await services.infrastructure.temporal_address(),
+        identity_address=services.address("identity"),
+        tasks_address=services.address("tasks"),
+        customers_address=services.address("customers"),
+        health_address=services.address("health"),
+        notifications_address=services.address("notifications"),
+    )
+    part = Processes(settings, await connect_temporal(settings))
+    await part.start()
+    yield part
+    await part.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def team(services: RunningServices, processes: Processes) -> Team:
+    return await make_team(services)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def csm(team: Team, services: RunningServices) -> Any:
+    """The CSM's stub of ProcessesService."""
+    identity = await services.stub(identity_service_pb2_grpc.IdentityServiceStub)
+    found = await identity.GetEmployee(identity_service_pb2.GetEmployeeRequest(employee_id=team.csm.id))
+    return await services.stub(ProcessesServiceStub, f"employee:{found.employee.login}")

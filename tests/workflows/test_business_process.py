@@ -80,7 +80,7 @@ async def test_it_is_started_by_its_first_update(temporal: Client) -> None:
     async with worker(temporal, ProcessStandIn()) as (queue, _):
         records = await asyncio.gather(*(start(temporal, queue, process_id) for _ in range(3)))
         assert {record.id for record in records} == {process_id}
-        handle = temporal.get_workflow_handle_for(BusinessProcess.run, process_workflow(process_id))
+        handle = temporal.get_workflow_handle(process_workflow(process_id))
         await handle.execute_update(BusinessProcess.terminate, an_order())
         await handle.result()
 

@@ -170,6 +170,26 @@ async def test_a_recheck_rings_again_and_takes_even_an_older_row(skipper: TimeSk
         await until(lambda: len(service.rings) == 2)
 
 
+async def test_a_long_history_goes_on_in_a_new_run(short_histories: Client) -> None:
+    clock = a_task(deadline=timedelta(hours=1))
+    async with running(TimeSkipper(short_histories), clock) as (handle, _):
+        first_run = (await handle.describe()).run_id
+        for version in range(2, 20):
+            later = replace(clock, deadline_at=clock.deadline_at + timedelta(days=version), version=version)
+            await handle.signal(TaskLifecycle.task_changed, later)
+
+        async def next_run() -> bool:
+            description = await handle.describe()
+            moved = description.typed_search_attributes.get(DUE_AT) == later.deadline_at
+            return moved and description.run_id != first_run
+
+        newest = short_histories.get_workflow_handle(handle.id)
+        handle = newest
+        await eventually(next_run)
+        await newest.signal(TaskLifecycle.task_changed, replace(clock, open=False, version=99))
+        await newest.result()
+
+
 async def test_operators_read_when_it_is_due(skipper: TimeSkipper) -> None:
     clock = replace(a_task(), deadline_at=datetime(2036, 11, 25, 10, 0, tzinfo=UTC))
     async with running(skipper, clock) as (handle, _):

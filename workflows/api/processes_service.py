@@ -6,6 +6,7 @@ them. Another body under the same request_id is refused with REQUEST_ID_REUSED: 
 the request, for other orders by the fingerprint that the workflow keeps with the action.
 """
 
+import asyncio
 import hashlib
 from uuid import UUID
 
@@ -115,15 +116,17 @@ class ProcessesServicer(processes_service_pb2_grpc.ProcessesServiceServicer):
             key=order.definition_key, states=[process_pb2.DEFINITION_STATE_PUBLISHED], page_size=1
         )
         customer = customers_service_pb2.GetCustomerRequest(customer_id=order.customer_id)
+        found, known = await asyncio.gather(
+            self._clients.process_definitions.ListProcessDefinitions(definitions, timeout=1),
+            self._clients.customers.GetCustomer(customer, timeout=1),
+            return_exceptions=True,
+        )
         name, label = order.definition_key, ""
-        try:
-            found = await self._clients.process_definitions.ListProcessDefinitions(definitions, timeout=1)
-            name = found.definitions[0].name if found.definitions else name
-            answer = await self._clients.customers.GetCustomer(customer, timeout=1)
-            individual = answer.customer.kind == customer_pb2.CUSTOMER_KIND_INDIVIDUAL
-            label = answer.customer.number if individual else answer.customer.short_name or answer.customer.name
-        except grpc.aio.AioRpcError:
-            pass
+        if not isinstance(found, BaseException) and found.definitions:
+            name = found.definitions[0].name
+        if not isinstance(known, BaseException):
+            individual = known.customer.kind == customer_pb2.CUSTOMER_KIND_INDIVIDUAL
+            label = known.customer.number if individual else known.customer.short_name or known.customer.name
         return summary(name, label)
 
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import contextlib
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError
 
 from workflows.attributes import changes
 from workflows.business_process.display import details, search_attributes
 from workflows.business_process.stages import objection
+from workflows.business_process.steps import Unanswered, call, refusal, step_summary
 from workflows.business_process.types import (
     Action,
     Order,
@@ -22,10 +22,8 @@ from workflows.business_process.types import (
     TaskClosed,
     Transition,
 )
-from workflows.policies import ATTEMPT, ORDER_LIFE, PATIENT, PROMPT
+from workflows.policies import ORDER_LIFE
 from workflows.times import in_zone
-
-Result = TypeVar("Result")
 
 SEEN_ACTIONS = 100
 """So many of the latest actions are remembered; older ones the row's owner remembers."""
@@ -93,10 +91,10 @@ class BusinessProcess:
                 return self._record
             try:
                 self._refuse_expired(order.expires_at)
-                record = await self._call("record_start", self._id, order, result=ProcessRecord,
+                record = await call("record_start", self._id, order, result=ProcessRecord,
                                           summary=f"start {order.definition_key}", until=order.expires_at)  # fmt: skip
-            except _UnansweredError:
-                raise _refusal("UNAVAILABLE", "OUTCOME_UNKNOWN", "the start may still take effect") from None
+            except Unanswered:
+                raise refusal("UNAVAILABLE", "OUTCOME_UNKNOWN", "the start may still take effect") from None
             else:
                 self._take(record)
                 return record
@@ -171,17 +169,17 @@ class BusinessProcess:
         self._refuse_expired(order.expires_at)
         if (fingerprint := self._seen.get(order.action_id)) is not None:
             if fingerprint != order.fingerprint:
-                raise _refusal("ALREADY_EXISTS", "REQUEST_ID_REUSED", "the request_id was used for another request")
+                raise refusal("ALREADY_EXISTS", "REQUEST_ID_REUSED", "the request_id was used for another request")
             return
         if self._record is None:
             return
         wrong = objection(self._record, action, order.to_stage_key)
         if wrong is not None:
-            raise _refusal(wrong.code, wrong.reason, wrong.message, self._record.revision)
+            raise refusal(wrong.code, wrong.reason, wrong.message, self._record.revision)
 
     def _refuse_expired(self, expires_at: datetime) -> None:
         if expires_at < workflow.now():
-            raise _refusal("FAILED_PRECONDITION", "ORDER_EXPIRED",
+            raise refusal("FAILED_PRECONDITION", "ORDER_EXPIRED",
                            "the order could not be begun in time and was dropped; send it anew")  # fmt: skip
 
     async def _carry_out(self, action: Action, order: Order) -> ProcessRecord:
@@ -190,7 +188,7 @@ class BusinessProcess:
         async with self._lock:
             for _ in range(2):  # the row may be newer than what the workflow knows; then once more on what is true
                 if self._record is None:
-                    raise _refusal("NOT_FOUND", "PROCESS_NOT_FOUND", f"no process {self._id}")
+                    raise refusal("NOT_FOUND", "PROCESS_NOT_FOUND", f"no process {self._id}")
                 self._check(action, order)  # again: others may have had the lock before
                 if order.action_id in self._seen:
                     return self._record
@@ -199,19 +197,19 @@ class BusinessProcess:
                 if recorded:
                     self._remember(order)
                     return self._record
-        raise _refusal("ABORTED", "PROCESS_MOVED", "somebody else moved the process meanwhile; read it and try again")
+        raise refusal("ABORTED", "PROCESS_MOVED", "somebody else moved the process meanwhile; read it and try again")
 
     async def _record_transition(self, known: ProcessRecord, action: Action, order: Order) -> bool:
         """Whether the row was moved; takes the row as it is after."""
         transition = Transition(self._id, known.revision, order.action_id, action, order.to_stage_key, order.actor)
         try:
-            answer: Recorded = await self._call(
+            answer: Recorded = await call(
                 "record_transition", transition, result=Recorded, until=order.expires_at,
-                summary=_summary(known, action, order.to_stage_key),
+                summary=step_summary(known, action, order.to_stage_key),
             )  # fmt: skip
-        except _UnansweredError:
+        except Unanswered:
             # Whether the last attempt arrived shows the row: nobody else moves it while the lock is held.
-            self._take(await self._call("load_process", self._id, result=ProcessRecord, summary="what became of it"))
+            self._take(await call("load_process", self._id, result=ProcessRecord, summary="what became of it"))
             if self._record is not None and self._record.revision != known.revision:
                 return True
             self._refuse_expired(order.expires_at)
@@ -230,13 +228,13 @@ class BusinessProcess:
                 return
             self._task_closed = False
             try:
-                if not await self._call("required_tasks_done", record, result=bool, summary="required tasks done?"):
+                if not await call("required_tasks_done", record, result=bool, summary="required tasks done?"):
                     return
                 # Named after the revision that it leaves, so that it can't happen twice.
                 transition = Transition(self._id, record.revision, f"auto/{self._id}/{record.revision}",
                                         Action.ADVANCE, "", "")  # fmt: skip
-                answer: Recorded = await self._call("record_transition", transition, result=Recorded,
-                                                    summary=_summary(record, Action.ADVANCE, ""))  # fmt: skip
+                answer: Recorded = await call("record_transition", transition, result=Recorded,
+                                                    summary=step_summary(record, Action.ADVANCE, ""))  # fmt: skip
             except ApplicationError as no:
                 workflow.logger.info("stays in its stage: %s %s", no.type, no.message)
                 return
@@ -257,7 +255,7 @@ class BusinessProcess:
             if self._record is not None:
                 return
             try:
-                self._take(await self._call("load_process", self._id, result=ProcessRecord, summary="read the row"))
+                self._take(await call("load_process", self._id, result=ProcessRecord, summary="read the row"))
             except ApplicationError as no:
                 workflow.logger.info("there is no such process: %s", no.type)
                 self._gone = True
@@ -292,55 +290,9 @@ class BusinessProcess:
         while len(self._seen) > SEEN_ACTIONS:
             del self._seen[next(iter(self._seen))]
 
-    async def _call(
-        self, name: str, *args: object, result: type[Result], summary: str, until: datetime | None = None
-    ) -> Result:
-        """The answer of an activity; patient, or prompt where a person waits `until` the order expires.
-
-        Raises:
-            ApplicationError: the service refused.
-            _UnansweredError: no answer came in time.
-        """
-        left = None if until is None else max(until - workflow.now(), timedelta(seconds=1))
-        try:
-            answer: Result = await workflow.execute_activity(
-                name,
-                args=args,
-                result_type=result,
-                start_to_close_timeout=ATTEMPT,
-                schedule_to_close_timeout=left,
-                retry_policy=PATIENT if until is None else PROMPT,
-                summary=summary,
-            )
-        except ActivityError as error:
-            cause = error.cause
-            if isinstance(cause, ApplicationError) and cause.non_retryable:
-                raise ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True) from None
-            raise _UnansweredError from None
-        return answer
-
     def _show(self, record: ProcessRecord) -> None:
         overdue = record.due_at is not None and record.due_at <= workflow.now()
         changed = changes(search_attributes(record, overdue), workflow.info().typed_search_attributes)
         if changed:
             workflow.upsert_search_attributes(changed)
         workflow.set_current_details(details(record, overdue, self._zone))
-
-
-class _UnansweredError(Exception):
-    """A service did not answer while the order was good: it may have acted, or not."""
-
-
-def _refusal(code: str, reason: str, message: str, revision: int = 0) -> ApplicationError:
-    """What a caller is told; `revision` is what the workflow knew of the row when it refused by its own rules."""
-    return ApplicationError(message, code, revision, type=reason, non_retryable=True)
-
-
-def _summary(record: ProcessRecord, action: Action, to_stage_key: str) -> str:
-    """What operators read on the transition's activity, e.g. "enter 需求梳理"."""
-    if action in (Action.PAUSE, Action.RESUME, Action.TERMINATE):
-        return f"{action.lower()} in {record.stage.name}"
-    if to_stage_key:
-        return f"enter {next(stage.name for stage in record.stages if stage.key == to_stage_key)}"
-    following = record.stages[record.stage_index + 1 :]
-    return f"enter {following[0].name}" if following else "complete"

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import (
     Date,
     DateTime,
-    Executable,
     Integer,
     Row,
+    Select,
     String,
     Text,
     Uuid,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -78,7 +79,7 @@ async def _is_latest(write: Write, run: Row[Any]) -> bool:
     return not (await write.execute(select(other))).scalar_one()
 
 
-def statement(rules: Rules, latest: bool) -> Executable:
+def statement(rules: Rules, latest: bool) -> Select[Any]:
     """The statement, with the parameters that `evaluate_range` gives (no column's names: an update would set those).
 
     Where `latest`, no result of this or a later week can be there, so that the present status is the previous one.
@@ -133,7 +134,7 @@ def _found(rules: Rules, latest: bool) -> Any:
                 raw.c.customer_id.is_not(None),
             ),
         )
-        .offset(text("0"))  # else Postgres computes each input anew for every comparison that asks for it
+        .offset(literal_column("0"))  # else Postgres computes each input anew for every comparison that asks for it
         .subquery("known")
     )
     values = {metric: known.c[metric] for metric in inputs_of}

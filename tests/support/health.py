@@ -1,0 +1,111 @@
+"""The health service as tests use it: customers with figures, and runs carried out step by step."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from kejing.common.v1.events_pb2 import Event
+from kejing.health.v1 import (
+    alerts_service_pb2,
+    alerts_service_pb2_grpc,
+    evaluations_service_pb2,
+    evaluations_service_pb2_grpc,
+    health_service_pb2,
+    health_service_pb2_grpc,
+)
+from services.health.domain.weeks import Week
+from services.health.storage import customers, usage
+from services.health.storage.usage import DayFigures
+from services.shared.clock import utc_now
+from services.shared.db.tables import outbox
+from services.shared.ids import new_id
+from tests.support.services import RunningServices
+
+MACHINE = "machine:workflows"
+
+
+class Health:
+    """Stubs, customers with figures, and runs carried out step by step as the workflow does."""
+
+    def __init__(self, services: RunningServices, rules: Any, steps: Any, alerts: Any) -> None:
+        self.services = services
+        self.rules = rules
+        self.steps = steps
+        self.alerts = alerts
+
+    async def customer(self, week: Week, figures: dict[str, int] | None) -> UUID:
+        customer_id = new_id()
+        async with self.services.db("health").transaction(actor="machine:test") as write:
+            row = {"id": customer_id, "external_id": f"X-{customer_id}", "seats": 10,
+                   "created_at": write.now - timedelta(days=400), "version": 1}  # fmt: skip
+            await customers.project(write, [row])
+        if figures:
+            await self.figures(customer_id, week, figures)
+        return customer_id
+
+    async def figures(self, customer_id: UUID, week: Week, figures: dict[str, int]) -> None:
+        """Sets all days of the week to `figures`, and the 7 days before where they have none."""
+        async with self.services.db("health").transaction(actor="machine:test") as write:
+            days = [week.sunday - timedelta(days=back) for back in range(14 if week.next == self.last else 7)]
+            rows = [DayFigures(str(new_id()), new_id().bytes, customer_id, day, figures) for day in days]
+            await usage.take(write, "test", rows)
+
+    @property
+    def last(self) -> Week:
+        return Week.last_ended(utc_now(), ZoneInfo("Asia/Shanghai"))
+
+    async def evaluate(self, week: Week, number: int) -> Any:
+        plan = evaluations_service_pb2.PlanEvaluationRequest(week=str(week), number=number)
+        run = (await self.steps.PlanEvaluation(plan)).evaluation
+        for key_range in range(run.ranges):
+            await self.steps.EvaluateRange(
+                evaluations_service_pb2.EvaluateRangeRequest(run_id=run.run_id, range=key_range)
+            )
+        finish = evaluations_service_pb2.FinishEvaluationRequest(run_id=run.run_id)
+        return (await self.steps.FinishEvaluation(finish)).evaluation
+
+    async def new_run(self, week: Week) -> Any:
+        """Requests a run, carries it out and answers it."""
+        asked = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=str(week))
+        run = (await self.rules.RequestEvaluation(asked)).evaluation
+        return await self.evaluate(week, run.number)
+
+    async def raise_alerts(self, run: Any) -> list[Any]:
+        found: list[Any] = []
+        for key_range in range(run.ranges):
+            token = ""
+            while True:
+                answer = await self.alerts.RaiseAlerts(
+                    alerts_service_pb2.RaiseAlertsRequest(
+                        run_id=run.run_id, range=key_range, page_size=2, page_token=token
+                    )
+                )
+                found += answer.alerts
+                token = answer.next_page_token
+                if not token:
+                    break
+        return found
+
+    async def told(self, payload_class: Any) -> list[Any]:
+        """The payloads of the events of that kind, oldest first."""
+        async with self.services.db("health").read() as read:
+            rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
+        found = []
+        for row in rows:
+            payload = payload_class()
+            if Event.FromString(row).payload.Unpack(payload):
+                found.append(payload)
+        return found
+
+
+async def open_health(services: RunningServices) -> Health:
+    """Starts the service where it doesn't run."""
+    return Health(
+        services,
+        await services.stub(health_service_pb2_grpc.HealthServiceStub),
+        await services.stub(evaluations_service_pb2_grpc.EvaluationsServiceStub, MACHINE),
+        await services.stub(alerts_service_pb2_grpc.AlertsServiceStub, MACHINE),
+    )
