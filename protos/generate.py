@@ -1,7 +1,10 @@
 """Generates protos/gen from protos/kejing: messages, services, type stubs and one descriptor set for buf.
 
-Run by `make protos`; does nothing while protos/gen is newer than every contract. Needs no network: the validation
-rules' descriptor comes out of the protovalidate wheel, Google's common types out of googleapis-common-protos.
+Run by `make protos`; does nothing while no contract has changed. With a file's name, writes there what is offered now,
+as a descriptor set without comments: the base that later contracts must stay compatible with.
+
+Needs no network: the validation rules' descriptor comes out of the protovalidate wheel, Google's common types out of
+googleapis-common-protos.
 """
 
 import hashlib
@@ -88,5 +91,15 @@ def main() -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def write_release(path: Path) -> None:
+    """Writes the generated descriptor set to `path`, without comments."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(IMAGE.read_bytes())
+    for file in files.file:
+        file.ClearField("source_code_info")
+    path.write_bytes(files.SerializeToString(deterministic=True))
+
+
 if __name__ == "__main__":
     main()
+    for name in sys.argv[1:]:
+        write_release(Path(name))

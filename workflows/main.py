@@ -12,12 +12,11 @@ from temporalio.client import Client, GrpcCompression
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from kejing.processes.v1 import processes_service_pb2, processes_service_pb2_grpc
 from services.shared.clock import utc_now
 from services.shared.logging import get_logger
 from services.shared.messaging.broker import connect
 from services.shared.rpc.client import fetch_public_keys
-from services.shared.rpc.server import Offer, Server
+from services.shared.rpc.server import Server
 from services.shared.rpc.tokens import TokenVerifier
 from services.shared.runtime import run_process
 from workflows.api.processes_service import ProcessesServicer
@@ -47,13 +46,7 @@ class Processes:
         self.server = Server(
             settings.bind,
             TokenVerifier(lambda: fetch_public_keys(self._clients.identity)),
-            [
-                Offer(
-                    processes_service_pb2.DESCRIPTOR.services_by_name["ProcessesService"],
-                    processes_service_pb2_grpc.add_ProcessesServiceServicer_to_server,
-                    servicer,
-                )
-            ],
+            [servicer],
         )
         self._running: list[asyncio.Task[None]] = []
         self._loops: list[asyncio.Task[None]] = []

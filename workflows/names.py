@@ -19,7 +19,7 @@ class TaskQueue(StrEnum):
 
 
 HEALTH_SCHEDULE = "health-tick"
-"""Ticks hourly or weekly, as the health evaluation declares; the tick starts every missing week."""
+"""Ticks every week; the tick sees to every week that has no finished evaluation."""
 
 
 def task_workflow(task_id: str) -> str:

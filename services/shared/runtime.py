@@ -4,71 +4,105 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import uvloop
+from google.protobuf.message import Message
 from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.shared.clock import Clock
 from services.shared.db.engine import Database
 from services.shared.logging import configure, get_logger
 from services.shared.messaging.broker import connect
-from services.shared.messaging.consumer import Consumer
+from services.shared.messaging.consumer import Consumer, Handler
+from services.shared.messaging.dead_letters import DeadLettersServicer
 from services.shared.messaging.relay import run_relay
+from services.shared.rpc.client import channel, fetch_public_keys
 from services.shared.rpc.server import Server
+from services.shared.rpc.tokens import PublicKeys, TokenVerifier
+from services.shared.settings import ServiceSettings
 
 
-@dataclass
 class Service:
-    """A service that owns a database: its server, relay and consumers.
+    """A service that owns a database: its server, relay and consumer.
 
-    `prepare` runs once the database answers and before the service says that it is ready; `close` runs last. Both in
-    the given order.
+    `handlers` are those of the events that it consumes, under the service's name (see Consumer). `prepare` holds what
+    runs once the database answers and before the service says that it is ready, `close` what runs last.
     """
 
-    name: str
-    server: Server
-    db: Database
-    nats: Client
-    nats_url: str
-    consumers: Sequence[Consumer] = ()
-    prepare: Sequence[Callable[[], Awaitable[object]]] = ()
-    close: Sequence[Callable[[], Awaitable[object]]] = ()
-    _background: list[asyncio.Task[None]] = field(default_factory=list)
-    _connecting: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceSettings,
+        clock: Clock,
+        handlers: Mapping[type[Message], Handler] | None = None,
+    ) -> None:
+        self.name = name
+        self.db = Database(settings.database_url.get_secret_value(), clock)
+        self.prepare: list[Callable[[], Awaitable[object]]] = []
+        self.close: list[Callable[[], Awaitable[object]]] = []
+        self._settings = settings
+        self._nats = Client()
+        self._consumers = [Consumer(self.db, self._nats, name, handlers)] if handlers else []
+        self._server: Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def offer(self, *servicers: object, public_keys: PublicKeys | None = None) -> None:
+        """Binds the server, with these servicers and that of the dead letters. `public_keys`: identity's, if not asked
+        of identity itself. Raises RuntimeError where settings.bind is taken.
+        """
+        if public_keys is None:
+            identity = channel(self._settings.identity_address)
+            self.close.append(identity.close)
+            public_keys = partial(fetch_public_keys, identity)
+        offered = [*servicers, DeadLettersServicer(self.db, self._consumers)]
+        self._server = Server(self._settings.bind, TokenVerifier(public_keys), offered)
+
+    @property
+    def server(self) -> Server:
+        if self._server is None:
+            raise RuntimeError(f"{self.name} offers nothing")
+        return self._server
 
     async def start(self) -> None:
         await self.server.start()
         await self._wait_for_database()
         for prepare in self.prepare:
             await prepare()
-        self._connecting = asyncio.create_task(connect(self.nats, self.nats_url, self.name))
-        loops: list[Coroutine[Any, Any, None]] = [run_relay(self.db, self.nats), *(c.run() for c in self.consumers)]
-        self._background = [asyncio.create_task(loop) for loop in loops]
+        loops: list[Coroutine[Any, Any, None]] = [
+            self._connect(),
+            run_relay(self.db, self._nats),
+            *(consumer.run() for consumer in self._consumers),
+        ]
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
         await self.server.ready()
 
     async def failed(self) -> None:
         """Returns never, unless a part that should run for ever has ended: then raises what ended it."""
-        done, _ = await asyncio.wait(self._background, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
         raise RuntimeError(f"a part of {self.name} ended by itself")
 
     async def stop(self) -> None:
         await self.server.stop()
-        tasks = [*self._background, *([self._connecting] if self._connecting else [])]
-        while running := [task for task in tasks if not task.done()]:
+        while running := [task for task in self._tasks if not task.done()]:
             for task in running:
                 task.cancel()
             # Again where it was lost: Python 3.11's wait_for swallows a cancellation that comes with its result.
             await asyncio.wait(running, timeout=0.5)
         for close in self.close:
             await close()
-        await self.nats.close()
+        await self._nats.close()
         await self.db.close()
+
+    async def _connect(self) -> None:
+        await connect(self._nats, self._settings.nats_url.get_secret_value(), self.name)
+        await asyncio.Event().wait()  # the client keeps the connection up by itself from here
 
     async def _wait_for_database(self) -> None:
         while True:

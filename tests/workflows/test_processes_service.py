@@ -6,12 +6,14 @@ from typing import Any
 from temporalio.client import Client
 
 from kejing.processes.v1 import processes_service_pb2 as orders
+from kejing.processes.v1.processes_service_pb2_grpc import ProcessesServiceStub
 from kejing.tasks.v1 import process_pb2, tasks_service_pb2
 from kejing.tasks.v1 import process_records_service_pb2 as records
 from kejing.tasks.v1.process_records_service_pb2 import ListTransitionsRequest
 from services.shared.ids import new_id
 from tests.support.eventually import eventually
 from tests.support.refusals import refused
+from tests.support.services import RunningServices
 from tests.support.tasks import Team, rid, stage, stage_task
 from tests.workflows.live import advance, ended, get, opened, start
 from workflows.names import STAGE, process_workflow
@@ -157,3 +159,23 @@ async def test_a_row_that_moved_without_its_workflow_is_taken_as_it_is(team: Tea
     )
     held = orders.PauseProcessRequest(request_id=rid(), process_id=process.id, reason="here")
     assert (await csm.PauseProcess(held)).process.revision == 4
+
+
+async def test_a_repeat_is_known_to_a_workflow_that_was_started_anew(team: Team, csm: Any, temporal: Client) -> None:
+    process = await start(team, csm)
+    request = orders.PauseProcessRequest(request_id=rid(), process_id=process.id, reason="they move house")
+    paused = (await csm.PauseProcess(request)).process
+    await temporal.get_workflow_handle(process_workflow(process.id)).terminate()
+    assert (await csm.PauseProcess(request)).process == paused
+    another = orders.PauseProcessRequest(request_id=rid(), process_id=process.id, reason="they move house")
+    assert (await refused(csm.PauseProcess(another))).reason == "PROCESS_STATE"
+
+
+async def test_only_an_employee_starts_a_process_for_nobody_else(team: Team, services: RunningServices) -> None:
+    machine = await services.stub(ProcessesServiceStub, "machine:workflows")
+    request = orders.StartProcessRequest(
+        request_id=rid(), customer_id=await team.customer(), definition_key=(await team.definition(stage("s"))).key
+    )
+    assert (await refused(machine.StartProcess(request))).reason == "NOT_AN_EMPLOYEE"
+    request.owner_id = team.csm.id
+    assert (await machine.StartProcess(request)).process.owner_id == team.csm.id

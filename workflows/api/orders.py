@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from kejing.tasks.v1 import process_pb2, process_records_service_pb2
-from services.shared.errors import Refusal, Unavailable
+from services.shared.errors import FailedPrecondition, Refusal, Unavailable
 from services.shared.ids import new_id
 from services.shared.logging import get_logger
 from services.shared.rpc.client import on_behalf_of
@@ -118,27 +118,33 @@ class Orders:
             except _NotRunningError:
                 row = await self._row(process_id)
                 if row.state in (process_pb2.PROCESS_STATE_COMPLETED, process_pb2.PROCESS_STATE_TERMINATED):
-                    return await self._of_ended(row, action, order)
+                    await self._refuse_unless_recorded(row, action, order, _ended(row))
+                    return to_record(row)
                 await start_from_row(self._temporal, to_record(row), self._zone)
             except _StaleRulesError as refused:
                 row = await self._row(process_id)
                 if row.revision == refused.revision:
-                    raise refused.refusal from None
+                    await self._refuse_unless_recorded(row, action, order, refused.refusal)
+                    return to_record(row)
                 await handle.signal(BusinessProcess.row_moved, to_record(row))
         raise Unavailable("OUTCOME_UNKNOWN", UNKNOWN)
 
-    async def _of_ended(self, row: process_pb2.Process, action: Action, order: Order) -> ProcessRecord:
-        """The answer for a process that has ended: the row where this very action was recorded, else its refusal."""
+    async def _refuse_unless_recorded(
+        self, row: process_pb2.Process, action: Action, order: Order, refusal: Refusal
+    ) -> None:
+        """Raises `refusal` unless the row's owner made this very action before: then the order is a repeat, and the
+        workflow that carried it out is no more, or has forgotten it."""
         request = process_records_service_pb2.RecordTransitionRequest(
             process_id=row.id,
-            expected_revision=row.revision,
+            expected_revision=row.revision + 1,  # no row has it: so nothing is done, only what was done is told
             action_id=order.action_id,
             action=process_pb2.ProcessAction.Value(f"PROCESS_ACTION_{action}"),
             to_stage_key=order.to_stage_key,
         )
         with refusals():
             answer = await self._records.RecordTransition(request, metadata=on_behalf_of(order.actor))
-        return to_record(answer.process)
+        if not answer.recorded:
+            raise refusal
 
     async def _row(self, process_id: str) -> process_pb2.Process:
         request = process_records_service_pb2.GetProcessRequest(process_id=process_id)
@@ -184,6 +190,11 @@ async def _answered(update: Awaitable[ProcessRecord], seconds: float) -> Process
         raise Unavailable("OUTCOME_UNKNOWN", UNKNOWN) from None
     except (TimeoutError, RPCTimeoutOrCancelledError):
         raise Unavailable("OUTCOME_UNKNOWN", UNKNOWN) from None
+
+
+def _ended(row: process_pb2.Process) -> Refusal:
+    state = process_pb2.ProcessState.Name(row.state).removeprefix("PROCESS_STATE_")
+    return FailedPrecondition("PROCESS_STATE", f"the process is {state}", state=state)
 
 
 def _patience(context: grpc.aio.ServicerContext) -> float:

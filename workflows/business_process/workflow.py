@@ -91,8 +91,10 @@ class BusinessProcess:
                 return self._record
             try:
                 self._refuse_expired(order.expires_at)
-                record = await call("record_start", self._id, order, result=ProcessRecord,
-                                          summary=f"start {order.definition_key}", until=order.expires_at)  # fmt: skip
+                summary = f"start {order.definition_key}"
+                record = await call(
+                    "record_start", self._id, order, result=ProcessRecord, summary=summary, until=order.expires_at
+                )
             except Unanswered:
                 raise refusal("UNAVAILABLE", "OUTCOME_UNKNOWN", "the start may still take effect") from None
             else:
@@ -179,8 +181,8 @@ class BusinessProcess:
 
     def _refuse_expired(self, expires_at: datetime) -> None:
         if expires_at < workflow.now():
-            raise refusal("FAILED_PRECONDITION", "ORDER_EXPIRED",
-                           "the order could not be begun in time and was dropped; send it anew")  # fmt: skip
+            message = "the order could not be begun in time and was dropped; send it anew"
+            raise refusal("FAILED_PRECONDITION", "ORDER_EXPIRED", message)
 
     async def _carry_out(self, action: Action, order: Order) -> ProcessRecord:
         """Makes the action's transition, once. Raises nothing but ApplicationError."""
@@ -203,10 +205,10 @@ class BusinessProcess:
         """Whether the row was moved; takes the row as it is after."""
         transition = Transition(self._id, known.revision, order.action_id, action, order.to_stage_key, order.actor)
         try:
-            answer: Recorded = await call(
-                "record_transition", transition, result=Recorded, until=order.expires_at,
-                summary=step_summary(known, action, order.to_stage_key),
-            )  # fmt: skip
+            summary = step_summary(known, action, order.to_stage_key)
+            answer = await call(
+                "record_transition", transition, result=Recorded, summary=summary, until=order.expires_at
+            )
         except Unanswered:
             # Whether the last attempt arrived shows the row: nobody else moves it while the lock is held.
             self._take(await call("load_process", self._id, result=ProcessRecord, summary="what became of it"))
@@ -231,10 +233,10 @@ class BusinessProcess:
                 if not await call("required_tasks_done", record, result=bool, summary="required tasks done?"):
                     return
                 # Named after the revision that it leaves, so that it can't happen twice.
-                transition = Transition(self._id, record.revision, f"auto/{self._id}/{record.revision}",
-                                        Action.ADVANCE, "", "")  # fmt: skip
-                answer: Recorded = await call("record_transition", transition, result=Recorded,
-                                                    summary=step_summary(record, Action.ADVANCE, ""))  # fmt: skip
+                action_id = f"auto/{self._id}/{record.revision}"
+                transition = Transition(self._id, record.revision, action_id, Action.ADVANCE, "", "")
+                summary = step_summary(record, Action.ADVANCE, "")
+                answer = await call("record_transition", transition, result=Recorded, summary=summary)
             except ApplicationError as no:
                 workflow.logger.info("stays in its stage: %s %s", no.type, no.message)
                 return

@@ -16,7 +16,13 @@ from services.shared.ids import new_id
 from services.shared.rpc.caller import current_token
 
 DEADLINE_SECONDS = 10.0
-OPTIONS = [("grpc.keepalive_time_ms", 60_000), ("grpc.enable_retries", 1)]
+OPTIONS = [
+    ("grpc.keepalive_time_ms", 60_000),
+    # A peer that comes back is found within a second; by default a channel waits for up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 ASSERTION_SECONDS = 30
 
 

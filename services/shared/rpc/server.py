@@ -1,7 +1,7 @@
 """The gRPC server of a process: its services, health and reflection behind one interceptor."""
 
+import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -21,26 +21,21 @@ OPTIONS = [
 ]
 
 
-@dataclass(frozen=True)
-class Offer:
-    """A service that a process offers: its descriptor, the generated add_…_to_server function, the servicer."""
-
-    descriptor: ServiceDescriptor
-    add: Callable[[Any, Any], None]
-    servicer: object
-
-
 class Server:
-    """Listens on `bind` (host:port; port 0 takes a free one). Raises RuntimeError where the port is taken."""
+    """Listens on `bind` (host:port; port 0 takes a free one). Raises RuntimeError where the port is taken.
 
-    def __init__(self, bind: str, verifier: TokenVerifier, offers: Sequence[Offer]) -> None:
-        interceptor = CallInterceptor(verifier, declared_access([offer.descriptor for offer in offers]))
+    `servicers` are instances of subclasses of the generated …Servicer classes.
+    """
+
+    def __init__(self, bind: str, verifier: TokenVerifier, servicers: Sequence[object]) -> None:
+        contracts = [contract_of(servicer) for servicer in servicers]
+        interceptor = CallInterceptor(verifier, declared_access([descriptor for descriptor, _ in contracts]))
         self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS, maximum_concurrent_rpcs=1000)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        for offer in offers:
-            offer.add(offer.servicer, self._server)
-        self._names = [offer.descriptor.full_name for offer in offers]
+        for servicer, (_, add) in zip(servicers, contracts, strict=True):
+            add(servicer, self._server)
+        self._names = [descriptor.full_name for descriptor, _ in contracts]
         reflection.enable_server_reflection([*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
         self.port = self._server.add_insecure_port(bind)
         if self.port == 0:
@@ -60,6 +55,20 @@ class Server:
         """Says NOT_SERVING, refuses new calls, lets running ones end."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(GRACE_SECONDS)
+
+
+def contract_of(servicer: object) -> tuple[ServiceDescriptor, Callable[[Any, Any], None]]:
+    """The service that a servicer implements, and the generated function that adds it to a server.
+
+    Raises TypeError for what is no servicer.
+    """
+    for generated in type(servicer).__mro__:
+        if generated.__module__.endswith("_pb2_grpc"):
+            messages = importlib.import_module(generated.__module__.removesuffix("_grpc"))
+            stubs = importlib.import_module(generated.__module__)
+            descriptor = messages.DESCRIPTOR.services_by_name[generated.__name__.removesuffix("Servicer")]
+            return descriptor, getattr(stubs, f"add_{generated.__name__}_to_server")
+    raise TypeError(f"{type(servicer).__name__} implements no service of the contracts")
 
 
 def declared_access(descriptors: Sequence[ServiceDescriptor]) -> dict[str, int]:
