@@ -94,7 +94,7 @@ class Processes:
 
     async def _events(self) -> None:
         await connect(self._nats, self._settings.nats_url.get_secret_value(), NAME)
-        await Triggers(self._temporal, self._nats, self._settings.business_time_zone.key).run()
+        await Triggers(self._temporal, self._nats, self._clients, self._settings.business_time_zone.key).run()
 
 
 async def _run(worker: Worker) -> None:

@@ -5,24 +5,28 @@ Temporal has taken its effect; while Temporal is away events wait for as long as
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from datetime import UTC, timedelta
 from typing import Any
 
+import grpc
 from google.protobuf.message import DecodeError, Message
 from nats.aio.client import Client as Nats
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from temporalio.client import Client
 from temporalio.common import Priority
 from temporalio.service import RPCError, RPCStatusCode
 
 from kejing.common.v1.events_pb2 import Event
 from kejing.health.v1.events_pb2 import EvaluationRequested
-from kejing.tasks.v1 import task_pb2
+from kejing.tasks.v1 import task_pb2, tasks_service_pb2
 from kejing.tasks.v1.events_pb2 import TaskChanged
+from services.shared.clock import utc_now
 from services.shared.logging import bind, get_logger
 from services.shared.messaging.consumer import pull
 from services.shared.messaging.envelope import subject_of, type_of
 from workflows.business_process.types import TaskClosed
+from workflows.clients import Clients
 from workflows.health_evaluation.starting import start_requested
 from workflows.names import process_workflow
 from workflows.pace import BULK_STARTS_PER_SECOND, Pace
@@ -36,6 +40,8 @@ AT_ONCE = 16
 IN_HAND = 500
 """So many events are held at most; more stay in the stream."""
 AGAIN_SECONDS = 1.0
+LATE = timedelta(seconds=10)
+"""An event that is older, or that was delivered before, may come after a later one about the same task."""
 BULK_ORIGINS = (task_pb2.TASK_ORIGIN_RULE, task_pb2.TASK_ORIGIN_ALERT)
 """Tasks that come in masses: their clocks start at a lower priority and a limited rate."""
 
@@ -43,9 +49,10 @@ BULK_ORIGINS = (task_pb2.TASK_ORIGIN_RULE, task_pb2.TASK_ORIGIN_ALERT)
 class Triggers:
     """Turns events into effects: those about one thing in their order, others at once."""
 
-    def __init__(self, temporal: Client, nats: Nats, zone: str) -> None:
+    def __init__(self, temporal: Client, nats: Nats, clients: Clients, zone: str) -> None:
         self._temporal = temporal
         self._nats = nats
+        self._tasks = clients.tasks
         self._zone = zone
         self._payloads: dict[str, type[Message]] = {type_of(p): p for p in (TaskChanged, EvaluationRequested)}
         self._in_hand = asyncio.Semaphore(IN_HAND)
@@ -91,20 +98,25 @@ class Triggers:
             async with self._bulk if bulk else self._people:
                 if bulk:
                     await self._pace.turn()
-                effect = self._of_task if isinstance(payload, TaskChanged) else self._of_request
-                await self._until_taken(message, effect, payload)
+                try:
+                    await self._until_taken(message, event, payload)
+                except NatsError as error:  # not acknowledged: it comes again, and starting twice is starting once
+                    get_logger().warning("an event was not acknowledged", error=str(error)[:300])
 
-    async def _until_taken(self, message: Msg, effect: Callable[[Any], Awaitable[None]], payload: Any) -> None:
+    async def _until_taken(self, message: Msg, event: Event, payload: Any) -> None:
         """Lets the effect happen, for as long as it takes; a later event about the same thing waits meanwhile."""
         while True:
             try:
-                await effect(payload)
-            except RPCError as error:
-                if error.status is RPCStatusCode.INVALID_ARGUMENT:
+                if isinstance(payload, EvaluationRequested):
+                    await start_requested(self._temporal, payload)
+                elif not await self._overtaken(message, event, payload):
+                    await self._of_task(payload)
+            except (RPCError, grpc.aio.AioRpcError) as error:
+                if isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT:
                     get_logger().error("temporal refuses an event's effect", error=error.message[:300])
                     await message.term()
                     return
-                get_logger().warning("trigger waits", status=error.status.name, error=error.message[:300])
+                get_logger().warning("trigger waits", error=f"{type(error).__name__}: {error}"[:300])
                 await message.in_progress()
                 await asyncio.sleep(AGAIN_SECONDS)
             except Exception as error:
@@ -114,6 +126,20 @@ class Triggers:
             else:
                 await message.ack()
                 return
+
+    async def _overtaken(self, message: Msg, event: Event, payload: TaskChanged) -> bool:
+        """Whether a late event tells of an open task that is closed by now: its clock has ended or will, and must not
+        be started again."""
+        age = utc_now() - event.occurred_at.ToDatetime(UTC)
+        if (message.metadata.num_delivered == 1 and age < LATE) or not to_clock(payload.facts).open:
+            return False
+        try:
+            answer = await self._tasks.GetTask(tasks_service_pb2.GetTaskRequest(task_id=payload.facts.task_id))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return True
+            raise
+        return answer.task.HasField("closed_at")
 
     async def _of_task(self, payload: TaskChanged) -> None:
         """The task's clock learns of the change; its process learns that a required task was completed."""
@@ -128,6 +154,3 @@ class Triggers:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:  # ended; or lost, then the sweep finds it
                     raise
-
-    async def _of_request(self, payload: EvaluationRequested) -> None:
-        await start_requested(self._temporal, payload)

@@ -1,7 +1,7 @@
 """From the commit of CreateTask to its open TaskLifecycle, beside a bare start on the same, settled Temporal server.
 
-Both are taken from the moment before the write (the task's created_at; the call of start_workflow) to the start time
-that the server gives the workflow, so our side carries its own transaction too.
+Ours is taken from the commit of the task's row, by Postgres' own record, theirs from the call of start_workflow; both
+to the start time that the server gives the workflow.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ async def commit_to_open(world: World) -> float:
 
     started = await eventually(opened)
     assert started is not None
-    return (started - task.created_at.ToDatetime(UTC)).total_seconds() * 1000
+    return (started - world.committed_at(task.id)).total_seconds() * 1000
 
 
 async def bare_start(world: World, number: int) -> float:

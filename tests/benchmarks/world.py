@@ -5,12 +5,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 from google.type.date_pb2 import Date
 from temporalio.client import Client
 
+from deploy.local import postgres, topology
 from kejing.tasks.v1 import task_pb2, tasks_service_pb2, tasks_service_pb2_grpc
 from tests.support.persistence import PersistentClient, a_customer
 from tests.support.stack import LocalStack
+
+
+def keep_commit_times(stack: LocalStack) -> None:
+    """Lets Postgres keep the time of each commit, from its next start on."""
+    with superuser(stack, "postgres") as connection:
+        connection.execute("alter system set track_commit_timestamp = on")
+
+
+def superuser(stack: LocalStack, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+    host, port = stack.address("postgres").rsplit(":", 1)
+    password = stack.home.secrets(topology.DATABASES, topology.EVENT_PUBLISHERS).superuser
+    return psycopg.connect(
+        host=host, port=port, user=postgres.SUPERUSER, password=password, dbname=database, autocommit=True
+    )
 
 
 @dataclass
@@ -38,6 +54,15 @@ class World:
         )
         stub = self.client.stub(tasks_service_pb2_grpc.TasksServiceStub)
         return (await self.client.ask(stub.CreateTask, request)).task
+
+    def committed_at(self, task_id: str) -> datetime:
+        """When the task's row was committed, by Postgres' own record (UTC)."""
+        with superuser(self.stack, "kejing_tasks") as connection:
+            query = "select pg_xact_commit_timestamp(xmin) from tasks where id = %s"
+            row = connection.execute(query, [task_id]).fetchone()
+        assert row is not None
+        committed: datetime = row[0]
+        return committed
 
     async def close(self) -> None:
         await self.client.close()

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from services.shared.clock import Clock
+from services.shared.db.hot import HotQuery, HotReads
 from services.shared.db.write import Committed, Write, claim_request
 from services.shared.rpc.caller import caller, current_method
 
@@ -33,12 +34,17 @@ class Database:
         self._writes = create_async_engine(url, **options)
         # A read is one statement as a rule: no begin, no commit, no rollback on return.
         self._reads = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
+        self._hot = HotReads(url)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection in autocommit: each statement sees what is committed when it starts."""
         async with self._reads.connect() as connection:
             yield connection
+
+    async def one(self, query: HotQuery, **values: Any) -> Any | None:
+        """The first row that `query` finds with these values, as a named tuple, or None."""
+        return await self._hot.one(query, values)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -80,3 +86,4 @@ class Database:
     async def close(self) -> None:
         await self._writes.dispose()
         await self._reads.dispose()
+        await self._hot.close()

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import protovalidate
+import psycopg
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -132,7 +133,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         match error:
             case Refusal():
                 refusal = error
-            case OperationalError() | InterfaceError() | PoolTimeout():
+            case OperationalError() | InterfaceError() | PoolTimeout() | psycopg.OperationalError():
                 get_logger().error("database is away", method=method, error=type(error).__name__)
                 refusal = Unavailable(
                     "DATABASE_AWAY", "the database does not answer; try again with the same request_id"

@@ -71,8 +71,7 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
     async def GetTask(
         self, request: tasks_service_pb2.GetTaskRequest, context: Any
     ) -> tasks_service_pb2.GetTaskResponse:
-        async with self._db.read() as read:
-            row = await tasks.get(read, UUID(request.task_id))
+        row = await self._db.one(tasks.BY_ID, id=UUID(request.task_id))
         if row is None:
             raise NotFound("task", request.task_id)
         return tasks_service_pb2.GetTaskResponse(task=to_task(row, self._clock()))

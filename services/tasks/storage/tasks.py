@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, insert, literal_column, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Text, bindparam, insert, literal_column, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.shared.db import Write
+from services.shared.db import HotQuery, Write
 from services.tasks.storage.tables import tasks
 
 # As text, because an insert's RETURNING correlates nothing by itself.
@@ -50,6 +50,9 @@ class TaskFilter:
         if self.due_before:
             found.append(tasks.c.deadline_at < self.due_before)
         return found
+
+
+BY_ID = HotQuery(select(tasks).where(tasks.c.id == bindparam("id")))
 
 
 async def get(connection: AsyncConnection, task_id: UUID) -> Row[Any] | None:
