@@ -79,7 +79,7 @@ class Triggers:
             get_logger().error("an event can't be read", subject=message.subject, error=str(error)[:300])
             await message.term()
             return
-        key = payload.facts.task_id if isinstance(payload, TaskChanged) else payload.run_id
+        key = _about(payload)
         await self._in_hand.acquire()
         task = asyncio.create_task(self._handle(message, event, payload, self._latest.get(key)))
         self._latest[key] = task
@@ -124,6 +124,7 @@ class Triggers:
                 await message.nak(delay=30)
                 return
             else:
+                get_logger().info("event taken", about=_about(payload))
                 await message.ack()
                 return
 
@@ -154,3 +155,9 @@ class Triggers:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:  # ended; or lost, then the sweep finds it
                     raise
+
+
+def _about(payload: Any) -> str:
+    """The id of what an event is about: events about one thing take effect in their order."""
+    about: str = payload.facts.task_id if isinstance(payload, TaskChanged) else payload.run_id
+    return about

@@ -55,14 +55,11 @@ class World:
         stub = self.client.stub(tasks_service_pb2_grpc.TasksServiceStub)
         return (await self.client.ask(stub.CreateTask, request)).task
 
-    def committed_at(self, task_id: str) -> datetime:
-        """When the task's row was committed, by Postgres' own record (UTC)."""
+    def committed_at(self, task_ids: list[str]) -> dict[str, datetime]:
+        """When the tasks' rows were committed, by Postgres' own record (UTC)."""
         with superuser(self.stack, "kejing_tasks") as connection:
-            query = "select pg_xact_commit_timestamp(xmin) from tasks where id = %s"
-            row = connection.execute(query, [task_id]).fetchone()
-        assert row is not None
-        committed: datetime = row[0]
-        return committed
+            query = "select id::text, pg_xact_commit_timestamp(xmin) from tasks where id = any(%s::uuid[])"
+            return dict(connection.execute(query, [task_ids]).fetchall())
 
     async def close(self) -> None:
         await self.client.close()

@@ -1,5 +1,6 @@
 """A service's database: one pool for reads in autocommit, one for transactions."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from services.shared.clock import Clock
 from services.shared.db.hot import HotQuery, HotReads
-from services.shared.db.write import Committed, Write, claim_request
+from services.shared.db.write import Outgoing, Write, claim_request
 from services.shared.rpc.caller import caller, current_method
 
 # Without it the rowcount of an insert is -1, which is true, where nothing was inserted for a conflict.
@@ -30,7 +31,8 @@ class Database:
             "hide_parameters": True,  # values may be personal; they must not reach error texts and logs
         }
         self.clock = clock
-        self.committed = Committed()
+        self.committed: asyncio.Queue[list[Outgoing]] = asyncio.Queue()
+        """The events of each commit, so that the relay of this process publishes them at once."""
         self._writes = create_async_engine(url, **options)
         # A read is one statement as a rule: no begin, no commit, no rollback on return.
         self._reads = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
@@ -70,8 +72,8 @@ class Database:
                           first=first, result_id=known_id)  # fmt: skip
             yield write
             await write.flush()
-        if write.emitted:
-            self.committed.set()
+        if write.outgoing:
+            self.committed.put_nowait(write.outgoing)
 
     @asynccontextmanager
     async def transaction(self, *, actor: str = "", request_id: str = "") -> AsyncIterator[Write]:
@@ -80,8 +82,8 @@ class Database:
             write = Write(connection, now=self.clock(), actor=actor or caller().actor, request_id=request_id)
             yield write
             await write.flush()
-        if write.emitted:
-            self.committed.set()
+        if write.outgoing:
+            self.committed.put_nowait(write.outgoing)
 
     async def close(self) -> None:
         await self._writes.dispose()

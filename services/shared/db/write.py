@@ -1,7 +1,7 @@
 """The unit of work: rows, events and the remembered request are committed together or not at all."""
 
-import asyncio
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,8 +18,14 @@ from services.shared.messaging.envelope import subject_of, to_envelope
 from services.shared.rpc.caller import Caller
 
 
-class Committed(asyncio.Event):
-    """Set when a transaction with events has committed, so that the relay of this process wakes at once."""
+@dataclass(frozen=True)
+class Outgoing:
+    """An event of the outbox; `position` is its row's key there."""
+
+    position: int
+    id: UUID
+    subject: str
+    event: bytes
 
 
 class Write:
@@ -41,7 +47,8 @@ class Write:
         self.request_id = request_id
         self.first = first
         self.result_id = result_id or new_id()
-        self.emitted: list[dict[str, object]] = []
+        self.outgoing: list[Outgoing] = []
+        self._emitted: list[dict[str, Any]] = []
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         return await self.connection.execute(statement, parameters)
@@ -49,7 +56,7 @@ class Write:
     def emit(self, payload: Message) -> None:
         """Says that `payload` (a message with the option event_type) happened, once this transaction commits."""
         event = to_envelope(payload, occurred_at=self.now, actor=self.actor, request_id=self.request_id)
-        self.emitted.append(
+        self._emitted.append(
             {
                 "id": UUID(event.id),
                 "subject": subject_of(payload),
@@ -59,8 +66,14 @@ class Write:
         )
 
     async def flush(self) -> None:
-        if self.emitted:
-            await self.connection.execute(insert(outbox), self.emitted)
+        """Writes what was emitted into the outbox, just before the commit."""
+        if self._emitted:
+            rows = insert(outbox).returning(outbox.c.position, sort_by_parameter_order=True)
+            positions = (await self.connection.execute(rows, self._emitted)).scalars()
+            self.outgoing = [
+                Outgoing(position, row["id"], row["subject"], row["event"])
+                for position, row in zip(positions, self._emitted, strict=True)
+            ]
 
 
 async def claim_request(
