@@ -17,13 +17,16 @@ from workflows.health_evaluation.schedule import schedule as health_schedule
 async def ensure_schedules(client: Client, zone: ZoneInfo) -> None:
     """Creates or updates every schedule. An operator's pause of one stays as it is.
 
+    A schedule that is new ticks at once: what was due before is made up for now, and not at the next time, as where
+    Temporal's data was lost.
+
     Raises:
         RPCError: Temporal did not take it.
     """
     wanted = [health_schedule(zone)]
     for schedule_id, schedule in wanted:
         try:
-            await client.create_schedule(schedule_id, schedule)
+            await client.create_schedule(schedule_id, schedule, trigger_immediately=True)
         except ScheduleAlreadyRunningError:
             await client.get_schedule_handle(schedule_id).update(partial(_updated, schedule))
 

@@ -33,6 +33,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
+    "log_error_verbosity": "terse",  # without details, which quote the refused row: it may be personal
     "log_checkpoints": "off",
 }
 # For tests: data need not survive the machine.

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -182,9 +183,10 @@ def end_leftover(pid: int, created: float, seconds: float = 10.0) -> None:
 
 
 def rotate(log: Path) -> None:
-    """Moves a log of more than 20 MB aside, to NAME.log.1."""
+    """Copies a log of more than 20 MB aside, to NAME.log.1, and empties it; whoever appends to it may go on."""
     if log.exists() and log.stat().st_size > ROTATE_BYTES:
-        log.replace(log.with_name(log.name + ".1"))
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)
 
 
 def tail(log: Path, lines: int) -> str:

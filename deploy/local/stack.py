@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from deploy.local import parts, topology
 from deploy.local.home import Home, HomeInUse
 from deploy.local.ports import PortTaken, ensure_free
-from deploy.local.process import Process, Program, StartFailed, created_at, end_leftover, run_to_end
+from deploy.local.process import Process, Program, StartFailed, created_at, end_leftover, rotate, run_to_end
 from deploy.local.state import Part, State
 
 PROBE_SECONDS = 5.0
@@ -159,7 +159,9 @@ class Stack:
         self._changed()
 
     async def _watch(self, process: Process, part: Part) -> int:
-        """Returns the exit code once the process has ended; notes meanwhile whether it still answers."""
+        """Returns the exit code once the process has ended; notes meanwhile whether it still answers, and keeps its log
+        short.
+        """
         ended = asyncio.create_task(process.wait())
         misses = 0
         try:
@@ -167,6 +169,7 @@ class Stack:
                 done, _ = await asyncio.wait([ended], timeout=PROBE_SECONDS)
                 if done:
                     return ended.result()
+                rotate(process.program.log)
                 misses = 0 if await process.program.ready() else misses + 1
                 state = "silent" if misses >= 2 else "ready"
                 if state != part.state and not ended.done():

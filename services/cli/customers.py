@@ -137,6 +137,8 @@ def _import(
 
     start = read_mapping(mapping)
     start.request_id = new_request_id()
+    if rejected:
+        write_rejected(rejected, ())  # before anything is taken in, so that a wrong path costs nothing
     with connect(login) as kejing:
         stub = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub)
         answer = getattr(stub, rpc)(upload(request, start, file), timeout=IMPORT_SECONDS)
@@ -201,17 +203,24 @@ def read_mapping(path: Path) -> Any:
             ignore=content.get("ignore") or [],
             encoding=content.get("encoding") or "",
         )
+        return import_pb2.ImportStart(source=content["source"], mapping=mapping)
     except (TypeError, ValueError, AttributeError) as error:
         raise CommandFailed(f"{path} is no mapping: {error}") from error
-    return import_pb2.ImportStart(source=content["source"], mapping=mapping)
 
 
 def write_rejected(path: Path, rows: Any) -> None:
-    """Writes RejectedRow messages as CSV, in UTF-8 with a byte-order mark, which spreadsheets look for."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["line", "column", "value", "reason"])
-        writer.writerows((row.line, row.column, row.value, row.reason) for row in rows)
+    """Writes RejectedRow messages as CSV, in UTF-8 with a byte-order mark, which spreadsheets look for.
+
+    Raises:
+        CommandFailed: the file can't be written.
+    """
+    try:
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["line", "column", "value", "reason"])
+            writer.writerows((row.line, row.column, row.value, row.reason) for row in rows)
+    except OSError as error:
+        raise CommandFailed(f"{path} can't be written: {error.strerror}") from error
 
 
 def _owners(customer: Any) -> str:

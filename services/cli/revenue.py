@@ -1,7 +1,8 @@
 """`kejing orders …` and `kejing mrr`: contract orders, and what recurs."""
 
+import re
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ from services.cli.options import ADMIN, As, Json
 app = typer.Typer()
 orders = typer.Typer(no_args_is_help=True)
 app.add_typer(orders, name="orders", help="Contract orders.")
+
+AMOUNT = re.compile(r"-?[0-9][0-9,]{0,17}(\.[0-9]{1,9})?", re.ASCII)
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
 
@@ -147,11 +150,10 @@ def _money(text: str, currency: str) -> Any:
 
     if not text:
         return None
-    try:
-        amount = Decimal(text.replace(",", ""))
-        units = int(amount)
-    except (InvalidOperation, ValueError, OverflowError):
-        raise CommandFailed(f"{text!r} is no amount; write it like 12000 or 12000.50") from None
+    if not AMOUNT.fullmatch(text):
+        raise CommandFailed(f"{text!r} is no amount; write it like 12000 or 12000.50")
+    amount = Decimal(text.replace(",", ""))
+    units = int(amount)
     return Money(currency_code=currency, units=units, nanos=int((amount - units) * 10**9))
 
 

@@ -28,6 +28,7 @@ async def customers_changed(write: Write, event: Event, payload: CustomersChange
         }
         for facts in payload.customers
     ]
+    await usage.hold_parked(write, alone=True)
     await customers.project(write, rows)
     ids = {key: UUID(facts.id) for facts in payload.customers for key in (facts.id, facts.external_id)}
     waiting: dict[str, list[DayFigures]] = defaultdict(list)

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import psutil
 import pytest
 import pytest_asyncio
 from google.type.date_pb2 import Date
@@ -39,6 +40,7 @@ from kejing.tasks.v1 import tasks_service_pb2_grpc as tasks_grpc
 from tests.support.eventually import eventually
 from tests.support.persistence import PersistentClient, a_customer
 from tests.support.stack import LocalStack, local_stack
+from workflows.api.orders import PATIENCE_SECONDS
 
 ZONE = ZoneInfo("Asia/Shanghai")
 SOAK = bool(os.environ.get("KEJING_SOAK"))
@@ -254,6 +256,25 @@ async def test_the_clocks_are_those_of_the_rows(stack: LocalStack, script: Scrip
     await eventually(ended, within=120)
     for task_id in [*script.postponed, *script.due]:
         assert await status(f"task/{task_id}") == WorkflowExecutionStatus.RUNNING
+
+
+async def test_a_command_gives_one_order_however_often_it_must_be_sent(stack: LocalStack, script: Script) -> None:
+    request = orders.StartProcessRequest(request_id=str(uuid4()), customer_id=script.customer_id,
+                                         definition_key="crash-delivery")  # fmt: skip
+    process_id = (await script.client.ask(script.orders.StartProcess, request)).process.id
+    frozen = psutil.Process(stack.pid("tasks"))
+    frozen.suspend()
+    try:
+        order = asyncio.to_thread(stack.kejing, "processes", "pause", process_id, "--reason", "holiday")
+        pausing = asyncio.ensure_future(order)
+        await asyncio.wait([pausing], timeout=PATIENCE_SECONDS + 1)  # until the first answer says: outcome unknown
+    finally:
+        frozen.resume()
+    paused = await pausing
+    assert paused.returncode == 0, paused.stderr
+    asked = records.ListTransitionsRequest(process_id=process_id)
+    history = (await script.client.ask(script.records.ListTransitions, asked)).transitions
+    assert [line.action for line in history] == [process_pb2.PROCESS_ACTION_START, process_pb2.PROCESS_ACTION_PAUSE]
 
 
 async def test_no_event_was_given_up(script: Script) -> None:

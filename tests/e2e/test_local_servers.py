@@ -1,8 +1,11 @@
 """What the embedded servers promise: nobody reaches another's database or speaks in another's name; nothing is lost."""
 
+from collections.abc import AsyncIterator
+
 import nats as nats_client
 import psycopg
 import pytest
+import pytest_asyncio
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import StreamConfig
@@ -11,6 +14,14 @@ from tests.support.eventually import eventually
 from tests.support.infrastructure import TestInfrastructure
 
 STREAM = StreamConfig(name="PROMISES", subjects=["kejing.customers.promise.>", "kejing.tasks.promise.>"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def infrastructure() -> AsyncIterator[TestInfrastructure]:
+    """Servers of this module's own: one is killed, and the stream made here stands in the way of the product's."""
+    running = TestInfrastructure()
+    yield running
+    await running.close()
 
 
 async def test_a_role_cannot_connect_to_the_database_of_another(infrastructure: TestInfrastructure) -> None:

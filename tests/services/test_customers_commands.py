@@ -66,6 +66,20 @@ async def test_a_foreign_export_is_imported_and_its_rejected_rows_are_written_do
     assert (again["result"]["unchanged"], again["result"]["created"]) == ("6", "0")
 
 
+async def test_nothing_is_imported_where_the_rejected_rows_could_not_be_written_down(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    key = uuid.uuid4().hex
+    file, mapping = tmp_path / "accounts.csv", tmp_path / "accounts.yaml"
+    file.write_text(f"external_id,name\n{key},{key}\n")
+    mapping.write_text("source: test\ncolumns: {external_id: external_id, name: name}\n")
+    code, _, error = await terminal.run("import", "customers", str(file), "--mapping", str(mapping),
+                                        "--rejected", str(tmp_path / "missing" / "rejected.csv"))  # fmt: skip
+    assert (code, "can't be written" in error) == (1, True)
+    listed = json.loads(await terminal.answer("customers", "list", "--prefix", key, "--json"))
+    assert listed["customers"] == []
+
+
 async def test_customers_are_listed_and_shown(terminal: Terminal, tmp_path: Path) -> None:
     mark = f"命令{uuid.uuid4().hex[:6]}"
     file, mapping = tmp_path / "customers.csv", tmp_path / "mapping.yaml"

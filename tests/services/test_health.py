@@ -153,7 +153,7 @@ async def test_requested_runs_are_told_of_and_numbered(health: Health) -> None:
     assert (await health.rules.RequestEvaluation(another)).evaluation.number == run.number + 1
     open_run = evaluations_service_pb2.FinishEvaluationRequest(run_id=run.run_id)
     assert (await refused(health.steps.FinishEvaluation(open_run))).reason == "RANGES_OPEN"
-    for week in (str(health.last.next), "2026-W60"):
+    for week in (str(health.last.next), "2026-W60", "0001-W01"):
         wrong = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=week)
         answer = await refused(health.rules.RequestEvaluation(wrong))
         assert (answer.code, answer.fields) == ("INVALID_ARGUMENT", ("week",))

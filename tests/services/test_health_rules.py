@@ -70,13 +70,14 @@ async def test_contract_rules_name_the_field(health: Health) -> None:
     answer = await refused(health.rules.CreateRuleSet(order))
     assert answer.code == "INVALID_ARGUMENT"
     assert {"rule_set.at_risk.comparison.operator", "rule_set.at_risk.comparison.value"} <= set(answer.fields)
-    new = health_pb2.NewRuleSet(
-        name="x", at_risk=compare("tickets_14d", 5, "5"), excellent=compare("tickets_14d", 1, "5"),
-        minimum_data_share=DecimalMessage(value="much"),
-    )  # fmt: skip
-    order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
-    answer = await refused(health.rules.CreateRuleSet(order))
-    assert answer.fields == ("rule_set.minimum_data_share",)
+    for share in ("much", "0", "1.1", "1e-99999"):
+        new = health_pb2.NewRuleSet(
+            name="x", at_risk=compare("tickets_14d", 5, "5"), excellent=compare("tickets_14d", 1, "5"),
+            minimum_data_share=DecimalMessage(value=share),
+        )  # fmt: skip
+        order = health_service_pb2.CreateRuleSetRequest(request_id=str(new_id()), rule_set=new)
+        answer = await refused(health.rules.CreateRuleSet(order))
+        assert (answer.code, answer.fields) == ("INVALID_ARGUMENT", ("rule_set.minimum_data_share",))
 
 
 async def test_a_published_rule_set_is_in_force_until_another_is(health: Health) -> None:

@@ -1,5 +1,6 @@
 """Usage by gRPC: taken in once, corrected, refused row by row, parked until the customer arrives."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, date, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from google.type.date_pb2 import Date
+from sqlalchemy import text
 
 from kejing.common.v1.events_pb2 import Event
 from kejing.customers.v1.events_pb2 import CustomerFacts, CustomersChanged
@@ -15,6 +17,7 @@ from kejing.health.v1 import metrics_service_pb2, metrics_service_pb2_grpc, usag
 from services.health import consumers
 from services.shared.clock import business_date, utc_now
 from services.shared.ids import new_id
+from tests.support.eventually import eventually
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
@@ -151,6 +154,42 @@ async def test_rows_of_unknown_customers_wait_for_them(metrics: Metrics) -> None
     assert await metrics.counts(rows) == (0, 2, 0, 0)
 
 
+async def test_an_id_in_capitals_is_the_customers(metrics: Metrics) -> None:
+    customer = await metrics.customer()
+    assert await metrics.counts([row(customer.upper(), 1, active_users=4)]) == (1, 0, 0, 0)
+    coming = customer_facts()
+    assert await metrics.counts([row(coming.id.upper(), 1, active_users=5)]) == (0, 0, 1, 0)
+    await metrics.arrive(coming)
+    assert (await metrics.figures(coming.id))[1].active_users == 5
+
+
+async def test_a_row_sent_while_its_customer_arrives_does_not_stay_waiting(
+    metrics: Metrics, services: RunningServices
+) -> None:
+    facts = customer_facts()
+    health = services.db("health")
+    async with health.transaction(actor="machine:test") as arriving:
+        await consumers.customers_changed(arriving, Event(), CustomersChanged(customers=[facts]))
+        sending = asyncio.create_task(metrics.counts([row(facts.external_id, 1, active_users=6)]))
+
+        async def answered_or_held() -> bool:
+            held = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+            async with health.read() as read:
+                return sending.done() or bool((await read.execute(text(held))).scalar_one())
+
+        await eventually(answered_or_held)
+    await sending
+    assert (await metrics.figures(facts.id))[1].active_users == 6
+
+
+async def test_of_rows_that_wait_the_one_corrected_last_counts(metrics: Metrics) -> None:
+    facts = customer_facts()
+    for source_id, users in (("one", 1), ("two", 2), ("one", 3), ("two", 2)):
+        await metrics.counts([row(facts.external_id, 1, f"{facts.id}-{source_id}", active_users=users)])
+    await metrics.arrive(facts)
+    assert (await metrics.figures(facts.id))[1].active_users == 3
+
+
 async def test_an_older_event_does_not_change_a_customer_back(metrics: Metrics) -> None:
     facts = customer_facts(version=3)
     await metrics.arrive(facts)
@@ -162,6 +201,15 @@ async def test_a_range_of_days_must_be_one(metrics: Metrics) -> None:
     customer = await metrics.customer()
     asked = metrics_service_pb2.GetUsageRequest(customer_id=customer, first_day=day(0), last_day=day(1))
     assert (await refused(metrics.stub.GetUsage(asked))).fields == ("last_day",)
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+async def test_the_ends_of_the_calendar_are_days_like_others(metrics: Metrics, year: int) -> None:
+    customer = await metrics.customer()
+    asked = metrics_service_pb2.GetUsageRequest(customer_id=customer, last_day=Date(year=year, month=1, day=1))
+    assert not (await metrics.stub.GetUsage(asked)).days
+    asked.first_day.CopyFrom(asked.last_day)
+    assert not (await metrics.stub.GetUsage(asked)).days
 
 
 async def test_the_catalogue_tells_unit_window_and_range(metrics: Metrics) -> None:

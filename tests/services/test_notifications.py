@@ -47,10 +47,12 @@ class Inboxes:
         request = inbox_service_pb2.ListInboxRequest(**asked)
         return list((await self.stub.ListInbox(request, metadata=on_behalf_of(employee))).items)
 
-    async def deliver(self, *alerts: tuple[str, str]) -> int:
+    async def deliver(self, *alerts: tuple[str, str], customer_version: int = 0) -> int:
         """Delivers (alert, customer) and answers how many items were new."""
         notices = [
-            inbox_service_pb2.AlertNotice(alert_id=alert, customer_id=customer, facts={"to": "AT_RISK"})
+            inbox_service_pb2.AlertNotice(
+                alert_id=alert, customer_id=customer, facts={"to": "AT_RISK"}, customer_version=customer_version
+            )
             for alert, customer in alerts
         ]
         answer = await self.stub.DeliverAlerts(inbox_service_pb2.DeliverAlertsRequest(alerts=notices))
@@ -101,6 +103,17 @@ async def test_an_alert_waits_until_its_customer_is_known(inboxes: Inboxes) -> N
     assert len(await inboxes.items(owner)) == 1
     await inboxes.customer(owner, customer_id=unknown)
     assert await inboxes.deliver(*alerts) == 1
+
+
+async def test_an_alert_waits_for_the_owners_that_its_sender_knows_of(inboxes: Inboxes) -> None:
+    former, present = employee(), employee()
+    customer = await inboxes.customer(former, version=4)
+    alert = (str(new_id()), customer)
+    answer = await refused(inboxes.deliver(alert, customer_version=5))
+    assert answer.reason == "CUSTOMERS_NOT_KNOWN_YET"
+    await inboxes.customer(present, customer_id=customer, version=6)
+    assert await inboxes.deliver(alert, customer_version=5) == 1
+    assert [len(await inboxes.items(who)) for who in (former, present)] == [0, 1]
 
 
 async def test_a_task_is_told_of_once_for_each_deadline(inboxes: Inboxes) -> None:

@@ -251,9 +251,10 @@ async def test_an_import_takes_good_rows_and_reports_bad_ones(revenue: Revenue) 
         row(customer, f"{n}-5", line=7, amount=Money(currency_code="¥", units=5)),
         row(customer, f"{n}-6", line=8, renews_number="nothing"),
         row(customer, "", line=9),
+        row(customer, f"{n}-7", line=10, status=9),
     ]
     answer = await revenue.import_rows(rows)
-    assert (answer.created, answer.updated, answer.unchanged, answer.rejected) == (2, 0, 0, 6)
+    assert (answer.created, answer.updated, answer.unchanged, answer.rejected) == (2, 0, 0, 7)
     assert sorted((r.line, r.field, r.reason) for r in answer.rejections) == [
         (4, "number", "DUPLICATE_NUMBER"),
         (5, "customer_external_id", "CUSTOMER_NOT_FOUND"),
@@ -261,6 +262,7 @@ async def test_an_import_takes_good_rows_and_reports_bad_ones(revenue: Revenue) 
         (7, "amount.currency_code", "CURRENCY_UNKNOWN"),
         (8, "renews_number", "ORDER_NOT_FOUND"),
         (9, "number", "INVALID_FIELD"),
+        (10, "status", "INVALID_FIELD"),
     ]
     assert {r.line: r.value for r in answer.rejections}[6] == "2025-06-30"
     assert await revenue.told(customer) == [(1, "2027-12-31")]
@@ -269,6 +271,15 @@ async def test_an_import_takes_good_rows_and_reports_bad_ones(revenue: Revenue) 
     assert (again.created, again.updated, again.unchanged, again.rejected) == (0, 1, 2, 0)
     assert await revenue.mrr("2026-05", customer) == [("CNY", 200)]
     assert await revenue.told(customer) == [(1, "2027-12-31")]
+
+
+async def test_an_order_that_would_renew_itself_is_reported(revenue: Revenue) -> None:
+    customer, number = await revenue.customer(), str(new_id())
+    await revenue.import_rows([row(customer, number)])
+    later = row(customer, number, line=2, term_start=day("2026-02-01"), renews_number=number)
+    answer = await revenue.import_rows([later, row(customer, f"{number}-2")])
+    assert (answer.created, answer.rejected) == (1, 1)
+    assert [(r.line, r.field) for r in answer.rejections] == [(2, "renews_number")]
 
 
 async def test_a_batch_that_was_taken_is_not_taken_again(revenue: Revenue, services: RunningServices) -> None:
@@ -288,6 +299,16 @@ async def test_an_order_that_moves_to_another_customer_moves_both_ends(revenue: 
     await revenue.import_rows([row(two, number)])
     assert await revenue.told(one) == [(1, "2026-12-31"), (2, "")]
     assert await revenue.told(two) == [(1, "2026-12-31")]
+
+
+async def test_a_renewal_says_nothing_of_an_order_that_moved_to_another_customer(revenue: Revenue) -> None:
+    one, two, number = await revenue.customer(), await revenue.customer(), str(new_id())
+    await revenue.import_rows([row(one, number)])
+    renewal = {"term_start": day("2026-07-01"), "term_end": day("2027-06-30"), "renews_number": number}
+    await revenue.import_rows([row(one, f"{number}-2", **renewal)])
+    await revenue.import_rows([row(two, number)])
+    assert await revenue.told(two) == [(1, "2026-12-31")]
+    assert await revenue.mrr("2026-12", two) == [("CNY", 100)]
 
 
 async def test_the_months_of_a_year_and_the_orders_behind_one(revenue: Revenue) -> None:

@@ -83,12 +83,24 @@ async def test_a_reminder_tells_the_assignee_alone(team: Team) -> None:
 async def test_after_the_last_notice_no_more_is_due(team: Team) -> None:
     task = await team.task(deadline=deadline_in(days=3))
     [created] = await team.told(events_pb2.TaskChanged, facts__task_id=task.id)
-    go_to(team, task.deadline_at, timedelta(hours=1))
     for reminder in created.facts.reminders_at:
+        go_to(team, reminder, timedelta(minutes=1))
         await ring(team, task, REMINDER, reminder)
+    go_to(team, task.deadline_at, timedelta(hours=1))
     await ring(team, task, OVERDUE, task.deadline_at)
     assert await next_notice(team, task) is None
     assert [event.kind for event in await told(team, task)] == [REMINDER, REMINDER, OVERDUE]
+
+
+async def test_a_reminder_that_could_not_be_given_before_the_deadline_is_not_given_after_it(team: Team) -> None:
+    task = await team.task(deadline=deadline_in(days=3))
+    [created] = await team.told(events_pb2.TaskChanged, facts__task_id=task.id)
+    go_to(team, task.deadline_at)
+    answer = await ring(team, task, REMINDER, created.facts.reminders_at[1])
+    assert answer.outcome == NOTICED
+    assert await told(team, task) == []
+    await ring(team, task, OVERDUE, task.deadline_at)
+    assert [event.kind for event in await told(team, task)] == [OVERDUE]
 
 
 async def test_a_clock_that_knew_another_deadline_learns_the_true_one(team: Team) -> None:

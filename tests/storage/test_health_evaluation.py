@@ -25,7 +25,9 @@ from services.health.storage.tables import customers, health_current, health_res
 from services.shared.clock import utc_now
 from services.shared.conditions.tree import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from services.shared.db import Database
+from services.shared.errors import Conflict
 from services.shared.ids import new_id
+from tests.support.eventually import eventually
 from tests.support.infrastructure import TestInfrastructure
 
 WEEK = Week.parse("2026-W46", "week")
@@ -182,6 +184,25 @@ async def test_the_same_week_again_corrects_its_result_and_the_present(db: Datab
         assert [(one.status, one.previous_status) for one in changed] == [("FAIR", "NOT_COMPUTED")]
         assert (await rows_of(db, health_results))[customer].status == "FAIR"
         assert (await rows_of(db, health_current))[customer].status == "FAIR"
+
+
+async def test_a_run_made_in_the_same_moment_is_not_overlooked(db: Database) -> None:
+    week = Week.parse("2026-W50", "week")  # no other test's: the run is the latest
+    async with only(db, {"seats": 10, "days": steady(9, last=week.sunday)}) as (customer,):
+        run_id = await planned(db, week)
+        async with db.transaction(actor="machine:test") as making:
+            await evaluations.request(making, new_id(), week)
+            at_work = asyncio.create_task(evaluated(db, run_id))
+
+            async def done_or_held() -> bool:
+                held = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+                async with db.read() as read:
+                    return at_work.done() or bool((await read.execute(text(held))).scalar_one())
+
+            await eventually(done_or_held)
+        with pytest.raises(Conflict):
+            await at_work
+        assert [one.customer_id for one in await evaluated(db, run_id)] == [customer]
 
 
 async def test_ranges_cover_everybody_once(db: Database) -> None:

@@ -3,21 +3,28 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
+import pytest
 import pytest_asyncio
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 from sqlalchemy import func, select
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kejing.common.v1.events_pb2 import Event
 from kejing.identity.v1 import events_pb2
 from services.shared.clock import utc_now
 from services.shared.db import Database, Write
 from services.shared.db.tables import dead_letters, outbox
+from services.shared.messaging import consumer
 from services.shared.messaging.broker import STREAM, connect
 from services.shared.messaging.consumer import MAX_DELIVERIES, Consumer
+from services.shared.messaging.envelope import subject_of, to_envelope
 from services.shared.messaging.relay import run_relay
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TestInfrastructure
@@ -91,6 +98,32 @@ async def test_events_arrive_once_and_in_the_order_of_their_commit(servers: Test
         await eventually(mine)
 
 
+async def test_an_event_that_arrives_while_another_is_taken_follows_at_once(servers: TestInfrastructure) -> None:
+    """It arrives by a pull that outlived its fetch, as where the broker's clock is a little behind the client's."""
+    async with a_pipe(servers, "meanwhile") as pipe:
+
+        async def take_slowly(write: Write, event: Event, payload: events_pb2.EmployeesChanged) -> None:
+            if payload.employees[0].login == "meanwhile1":
+                [inbox] = [sub.subject for sub in pipe.nats._subs.values() if not sub.subject.endswith("*")]
+                pull = b'{"batch": 5, "expires": 20000000000}'
+                await pipe.nats.publish(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.meanwhile", pull, inbox)
+                await pipe.emit("meanwhile2")
+
+                async def arrived() -> bool:
+                    return any(sub.pending_msgs for sub in pipe.nats._subs.values())
+
+                await eventually(arrived)
+            pipe.taken.append(payload.employees[0].login)
+
+        pipe.consumer._handlers = {"identity.employees.changed": (events_pb2.EmployeesChanged, take_slowly)}
+        await pipe.emit("meanwhile1")
+
+        async def both() -> bool:
+            return {"meanwhile1", "meanwhile2"} <= set(pipe.taken)
+
+        await eventually(both)  # well within the minute after which the broker delivers again
+
+
 async def test_an_event_delivered_again_has_no_second_effect(servers: TestInfrastructure) -> None:
     async with a_pipe(servers, "twice") as pipe:
         await pipe.emit("twice")
@@ -126,6 +159,45 @@ async def test_an_event_that_keeps_failing_becomes_a_dead_letter_and_holds_up_no
         await pipe.consumer.replay(dead.event_id)  # type: ignore[attr-defined]
         assert pipe.taken.count("poison") == 1
         assert await letter() is None
+
+
+async def test_a_consumer_waits_for_a_free_connection_and_makes_no_dead_letter_meanwhile(
+    servers: TestInfrastructure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "MAX_DELIVERIES", 1)
+    async with a_pipe(servers, "busy") as pipe:
+
+        async def taken(login: str) -> bool:
+            return login in pipe.taken
+
+        await pipe.emit("idle before")
+        await eventually(partial(taken, "idle before"))
+        pool: Any = pipe.db._writes.sync_engine.pool
+        pool._timeout = 0.1
+        payload = events_pb2.EmployeesChanged(employees=[events_pb2.EmployeeFacts(login="busy")])
+        event = to_envelope(payload, occurred_at=utc_now(), actor="machine:test", request_id="")
+        async with AsyncExitStack() as held:
+            for _ in range(pool.size()):
+                await eventually(partial(_hold, held, pipe.db))
+            await pipe.nats.jetstream().publish(
+                subject_of(payload), event.SerializeToString(), headers={"Nats-Msg-Id": event.id}
+            )
+
+            async def delivered_again() -> bool:
+                return bool((await pipe.nats.jetstream().consumer_info(STREAM, "busy")).num_redelivered)
+
+            await eventually(delivered_again)
+        await eventually(partial(taken, "busy"))
+        async with pipe.db.read() as read:
+            assert not (await read.execute(select(dead_letters))).all()
+
+
+async def _hold(held: AsyncExitStack, db: Database) -> bool:
+    try:
+        await held.enter_async_context(db._writes.connect())
+    except PoolTimeout:
+        return False
+    return True
 
 
 async def test_what_is_committed_while_nats_is_dead_arrives_when_it_is_back(servers: TestInfrastructure) -> None:
@@ -169,3 +241,27 @@ async def test_a_wiped_stream_is_filled_again_and_nothing_takes_effect_twice(ser
 
         await eventually(refilled, within=60)
         assert pipe.taken.count("kept") == 1
+
+
+async def test_a_stream_that_was_wiped_under_running_services_is_filled_again_though_nothing_new_happens(
+    servers: TestInfrastructure,
+) -> None:
+    async with a_pipe(servers, "idle") as pipe:
+        await pipe.emit("idle")
+
+        async def kept() -> bool:
+            return "idle" in pipe.taken and await pipe.unpublished() == 0
+
+        await eventually(kept)
+        await servers.kill("nats")
+        shutil.rmtree(servers.home.path / "nats" / "jetstream")
+        await servers.restart("nats")
+
+        async def refilled() -> bool:
+            try:
+                return (await pipe.nats.jetstream().stream_info(STREAM)).state.messages >= 1
+            except NatsError:
+                return False
+
+        await eventually(refilled, within=30)
+        assert pipe.taken.count("idle") == 1

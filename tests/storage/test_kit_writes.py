@@ -1,12 +1,14 @@
 """The unit of work: a request takes effect once, with its events or not at all."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from kejing.identity.v1 import events_pb2, identity_service_pb2
 from services.shared.clock import utc_now
@@ -96,3 +98,16 @@ async def test_of_concurrent_repeats_exactly_one_is_first(db: Database) -> None:
     async with db.read() as read:
         kept = select(func.count()).select_from(requests).where(requests.c.request_id == request.request_id)
         assert (await read.execute(kept)).scalar_one() == 1
+
+
+async def test_what_postgres_quotes_of_a_refused_row_stands_in_no_error_text(db: Database) -> None:
+    async with db.transaction(actor="machine:test") as write:
+        await write.execute(text("create table people (name text primary key, phone text not null)"))
+        await write.execute(text("insert into people values ('Li Wei', '138-0000')"))
+    for values in ("('Li Wei', '139-0000')", "('Zhang San', null)"):
+        with pytest.raises(IntegrityError) as caught:
+            async with db.transaction(actor="machine:test") as write:
+                await write.execute(text(f"insert into people select * from (values {values}) as row (name, phone)"))
+        told = "".join(traceback.format_exception(caught.value.with_traceback(None))).split("[SQL:")[0]
+        assert "Li Wei" not in told
+        assert "Zhang San" not in told

@@ -1,7 +1,7 @@
 """Activities that stand in for the services, under their real names, and what the workflows are about."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -75,6 +75,7 @@ class ProcessStandIn:
         self.open_tasks = False
         self.some_done = True
         self.at_once = 0
+        self.before_answering: Callable[[], Awaitable[None]] | None = None
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
@@ -105,7 +106,10 @@ class ProcessStandIn:
         assert self.at_once == 1, "two transitions at the same time"
         try:
             await asyncio.sleep(0)
-            return self._record(transition)
+            answer = self._record(transition)
+            if self.before_answering is not None:
+                await self.before_answering()
+            return answer
         finally:
             self.at_once -= 1
 

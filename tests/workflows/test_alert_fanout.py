@@ -1,5 +1,6 @@
 """From an evaluation to the inboxes, through the real services: every owner is told once, whatever is repeated."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,7 @@ from services.notifications import consumers as of_notifications
 from services.shared.clock import utc_now
 from services.shared.ids import new_id
 from services.shared.rpc.client import on_behalf_of
+from tests.support.eventually import eventually
 from tests.support.services import RunningServices
 from workflows import alert_fanout, health_evaluation
 from workflows.alert_fanout.types import FanoutOrder
@@ -135,5 +137,37 @@ async def test_a_fall_reaches_every_owner_once(services: RunningServices, tempor
     assert again.delivered == 0
     await evaluated(services, temporal, LAST)
     assert [len(await inbox(services, owner)) for owner in (csm, analyst)] == [1, 1]
+    end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)
+    await alerts.DeleteAlertSubscription(end)
+
+
+async def test_a_new_owner_is_told_though_his_inbox_hears_of_him_late(
+    services: RunningServices, temporal: Client, worker: None
+) -> None:
+    alerts = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    subscription = alerts_service_pb2.CreateAlertSubscriptionRequest(
+        request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
+    )
+    made = (await alerts.CreateAlertSubscription(subscription)).subscription
+    former, present = str(new_id()), str(new_id())
+    fallen = await customer(services, former)
+    changed = CustomerFacts(id=fallen, external_id=f"E-{fallen}", seats=10, version=2)
+    changed.created_at.FromDatetime(utc_now() - timedelta(days=400))
+    changed.owners.extend([Owner(employee_id=present)])
+    told = CustomersChanged(customers=[changed])
+    async with services.db("health").transaction(actor="machine:test") as write:
+        await of_health.customers_changed(write, Event(), told)
+    await evaluated(services, temporal, LAST.previous)
+    evaluating = asyncio.create_task(evaluated(services, temporal, LAST))
+
+    async def raised() -> bool:
+        asked = alerts_service_pb2.ListAlertsRequest(customer_id=fallen)
+        return bool((await alerts.ListAlerts(asked)).alerts)
+
+    await eventually(raised)
+    async with services.db("notifications").transaction(actor="machine:test") as write:
+        await of_notifications.customers_changed(write, Event(), told)
+    await evaluating
+    assert [len(await inbox(services, owner)) for owner in (former, present)] == [0, 1]
     end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)
     await alerts.DeleteAlertSubscription(end)

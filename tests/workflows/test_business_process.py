@@ -19,7 +19,6 @@ from tests.support.eventually import eventually
 from tests.workflows.stand_ins import ZONE, ProcessStandIn, a_process, an_order
 from workflows.business_process.types import (
     Action,
-    Order,
     ProcessInput,
     ProcessRecord,
     StartOrder,
@@ -117,17 +116,19 @@ async def test_a_refusal_carries_what_the_service_said(temporal: Client) -> None
 @pytest.mark.parametrize(
     ("update", "given", "reason"),
     [
-        (BusinessProcess.advance, an_order(to="s9"), "STAGE_NOT_FOUND"),
-        (BusinessProcess.advance, an_order(to="s0"), "STAGE_ORDER"),
-        (BusinessProcess.advance, an_order(to="s3"), "SKIPPING_NOT_ALLOWED"),
-        (BusinessProcess.return_to, an_order(to="s2"), "STAGE_ORDER"),
-        (BusinessProcess.resume, an_order(), "PROCESS_STATE"),
-        (BusinessProcess.advance, an_order(life=-1), "ORDER_EXPIRED"),
+        (BusinessProcess.advance, {"to": "s9"}, "STAGE_NOT_FOUND"),
+        (BusinessProcess.advance, {"to": "s0"}, "STAGE_ORDER"),
+        (BusinessProcess.advance, {"to": "s3"}, "SKIPPING_NOT_ALLOWED"),
+        (BusinessProcess.return_to, {"to": "s2"}, "STAGE_ORDER"),
+        (BusinessProcess.resume, {}, "PROCESS_STATE"),
+        (BusinessProcess.advance, {"life": -1}, "ORDER_EXPIRED"),
     ],
 )
-async def test_wrong_orders_are_refused_at_once(temporal: Client, update: Any, given: Order, reason: str) -> None:
+async def test_wrong_orders_are_refused_at_once(
+    temporal: Client, update: Any, given: dict[str, Any], reason: str
+) -> None:
     async with running(temporal, a_process()) as (handle, service):
-        assert (await refused(handle.execute_update(update, given))).type == reason
+        assert (await refused(handle.execute_update(update, an_order(**given)))).type == reason
         assert service.asked == []
 
 
@@ -187,6 +188,24 @@ async def test_it_moves_on_by_itself_once(temporal: Client) -> None:
         assert (await handle.execute_update(BusinessProcess.pause, an_order())).stage_key == "s2"
         assert [t.action for t in service.recorded] == [Action.ADVANCE, Action.PAUSE]
         assert service.recorded[0].action_id.startswith("auto/")
+
+
+async def test_what_is_done_in_a_stage_before_it_knows_that_it_is_there_counts(temporal: Client) -> None:
+    """The row enters a stage, its tasks are done, and only then does the answer of the transition arrive."""
+    async with running(temporal, a_process()) as (handle, service):
+
+        async def done_at_once() -> None:
+            service.before_answering = None
+            await handle.signal(BusinessProcess.task_closed, TaskClosed("t1", "s1", 2))
+
+        service.before_answering = done_at_once
+        await handle.execute_update(BusinessProcess.advance, an_order())
+
+        async def in_next() -> bool:
+            return service.row is not None and service.row.stage_key == "s2"
+
+        await eventually(in_next)
+        assert [t.action_id.split("/")[0] for t in service.recorded][1:] == ["auto"]
 
 
 async def test_what_is_done_while_it_is_paused_counts_once_on_resume(temporal: Client) -> None:

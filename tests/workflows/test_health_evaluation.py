@@ -173,6 +173,24 @@ async def test_a_run_that_failed_is_started_again_under_its_id(temporal: Client)
         assert service.finished == [f"{week}/1"]
 
 
+async def test_a_schedule_that_is_new_ticks_at_once(temporal: Client) -> None:
+    """So weeks that were missed are made up for when Temporal's data was lost; a schedule that is there waits."""
+    week, zone = a_week(), ZoneInfo("Asia/Shanghai")
+    handle = temporal.get_schedule_handle(schedule(zone)[0])
+    async with running(temporal, week, ranges=1) as service:
+        await ensure_schedules(temporal, zone)
+        try:
+
+            async def made_up() -> bool:
+                return service.finished == [f"{week}/1"]
+
+            await eventually(made_up)
+            await ensure_schedules(temporal, zone)
+            assert (await handle.describe()).info.num_actions == 1
+        finally:
+            await handle.delete()
+
+
 async def test_the_schedule_ticks_on_mondays_in_the_business_zone(temporal: Client) -> None:
     zone = ZoneInfo("Asia/Shanghai")
     schedule_id, _ = schedule(zone)

@@ -22,14 +22,23 @@ class AlertFanoutActivities:
             run_id=run_id, range=key_range, page_size=PAGE, page_token=page_token
         )
         answer = await ask(self._alerts.RaiseAlerts(request))
-        alerts = [RaisedAlert(alert.id, alert.customer_id, facts_of(alert)) for alert in answer.alerts]
+        versions = dict(answer.customer_versions)
+        alerts = [
+            RaisedAlert(alert.id, alert.customer_id, facts_of(alert), versions.get(alert.customer_id, 0))
+            for alert in answer.alerts
+        ]
         return AlertPage(alerts, answer.next_page_token)
 
     @activity.defn
     async def deliver_alerts(self, alerts: list[RaisedAlert]) -> int:
         """Puts alerts into the inboxes of all owners; answers how many items are new."""
         notices = [
-            inbox_service_pb2.AlertNotice(alert_id=alert.alert_id, customer_id=alert.customer_id, facts=alert.facts)
+            inbox_service_pb2.AlertNotice(
+                alert_id=alert.alert_id,
+                customer_id=alert.customer_id,
+                facts=alert.facts,
+                customer_version=alert.customer_version,
+            )
             for alert in alerts
         ]
         answer = await ask(self._inbox.DeliverAlerts(inbox_service_pb2.DeliverAlertsRequest(alerts=notices)))

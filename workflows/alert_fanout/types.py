@@ -17,11 +17,13 @@ class FanoutOrder:
 
 @dataclass(frozen=True)
 class RaisedAlert:
-    """An alert for the owners of a customer; `facts` are codes and numbers by name."""
+    """An alert for the owners of a customer, who are those of `customer_version` or a later one (0: of any); `facts`
+    are codes and numbers by name."""
 
     alert_id: str
     customer_id: str
     facts: dict[str, str]
+    customer_version: int = 0
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class BusinessProcess:
         self._record = start.record
         self._seen = dict(start.seen)
         self._task_closed = start.task_closed
+        self._closed_elsewhere: set[str] = set()
         self._load = start.load
         self._gone = False
         self._changes = 0
@@ -153,10 +154,15 @@ class BusinessProcess:
 
     @workflow.signal
     def task_closed(self, task: TaskClosed) -> None:
-        """A required task of a stage was completed; remembered while the process is paused."""
+        """A required task of a stage was completed; remembered while the process is paused.
+
+        Also that of another stage: the row may have entered it already, while the answer is still on its way here.
+        """
         if self._record is None or task.stage_key == self._record.stage_key:
             self._task_closed = True
             self._changes += 1
+        else:
+            self._closed_elsewhere.add(task.stage_key)
 
     @workflow.signal
     def row_moved(self, record: ProcessRecord) -> None:
@@ -241,7 +247,8 @@ class BusinessProcess:
                 workflow.logger.info("stays in its stage: %s %s", no.type, no.message)
                 return
             self._take(answer.record)
-            self._task_closed = not answer.recorded and answer.record.stage_key == record.stage_key
+            if not answer.recorded and answer.record.stage_key == record.stage_key:
+                self._task_closed = True
 
     async def _open(self) -> None:
         """Waits for the update that opens the process, or reads its row where that is how it began or the update
@@ -283,7 +290,8 @@ class BusinessProcess:
 
     def _take(self, record: ProcessRecord) -> None:
         if self._record is not None and record.stage_key != self._record.stage_key:
-            self._task_closed = False
+            self._task_closed = record.stage_key in self._closed_elsewhere
+            self._closed_elsewhere.clear()
         self._record = record
         self._changes += 1
 

@@ -113,7 +113,8 @@ class HealthEvaluation:
 class HealthTick:
     """Sees to it that every week that is over gets its evaluation, the oldest first.
 
-    Id: health-tick-<instant>, made by the schedule health-tick, which starts it each Monday. No updates, no signals.
+    Id: health-tick-<instant>, made by the schedule health-tick, which starts it each Monday, and once when it is new.
+    No updates, no signals.
     Ends when no week is left that it has not seen to; weeks that come due meanwhile are its work too.
 
     One week after the other: the status before is that of the week before.

@@ -89,7 +89,7 @@ def is_date_format(date_format: str) -> bool:
     try:
         written = sample.strftime(date_format)
         return datetime.strptime(written, date_format).date() == sample  # noqa: DTZ007
-    except ValueError:
+    except (ValueError, re.error):  # strptime makes an expression of it, which can't name one part twice
         return False
 
 

@@ -10,7 +10,7 @@ from kejing.health.v1 import alerts_service_pb2 as pb
 from services.health.api.wire import from_status, to_alert, to_status, to_timestamp
 from services.health.domain.alerts import Transition
 from services.health.domain.rules import Status, moved
-from services.health.storage import alerts, evaluations, rule_sets
+from services.health.storage import alerts, customers, evaluations, rule_sets
 from services.health.storage.evaluations import FIRST_ID
 from services.health.storage.results import values_of
 from services.shared.db import Database
@@ -99,7 +99,11 @@ class AlertsServicer(alerts_service_pb2_grpc.AlertsServiceServicer):
             await alerts.raise_for(write, wanted)
             # what an earlier try of this page raised is among them, what another run raised is not
             raised = await alerts.raised(write.connection, run.id, [transition.customer_id for transition in page])
-        answer = pb.RaiseAlertsResponse(alerts=[to_alert(alert) for alert in raised])
+            versions = await customers.versions(write.connection, [alert.customer_id for alert in raised])
+        answer = pb.RaiseAlertsResponse(
+            alerts=[to_alert(alert) for alert in raised],
+            customer_versions={str(customer_id): version for customer_id, version in versions.items()},
+        )
         if len(page) == size:
             answer.next_page_token = next_page_token(request, [page[-1].customer_id])
         return answer

@@ -52,7 +52,11 @@ class MetricsServicer(metrics_service_pb2_grpc.MetricsServiceServicer):
             return
         # Sent again, every row is known by its source_id: no request_id is needed.
         async with self._db.transaction() as write:
-            known = await customers.ids_by_key(write.connection, [key_of(row) for _, row in good.values()])
+            keys = [key_of(row) for _, row in good.values()]
+            known = await customers.ids_by_key(write.connection, keys)
+            if not known.keys() >= set(keys):
+                await usage.hold_parked(write)
+                known = await customers.ids_by_key(write.connection, keys)
             rows = [day_figures(row, day, known[key_of(row)]) for day, row in good.values() if key_of(row) in known]
             waiting = [row for _, row in good.values() if key_of(row) not in known]
             written = await usage.take(write, batch.source, rows) if rows else 0
@@ -66,9 +70,9 @@ class MetricsServicer(metrics_service_pb2_grpc.MetricsServiceServicer):
     async def GetUsage(self, request: pb.GetUsageRequest, context: Any) -> pb.GetUsageResponse:
         today = business_date(self._clock(), self._zone)
         last = from_date(request.last_day, "last_day") if request.HasField("last_day") else today
-        default = last - timedelta(days=LATEST_DAYS - 1)
+        default = date.fromordinal(max(1, last.toordinal() - LATEST_DAYS + 1))
         first = from_date(request.first_day, "first_day") if request.HasField("first_day") else default
-        if not first <= last <= first + timedelta(days=MAX_DAYS):
+        if not 0 <= (last - first).days <= MAX_DAYS:
             raise InvalidArgument("last_day", str(last), f"it must be 0 to {MAX_DAYS} days after first_day ({first})")
         async with self._db.read() as read:
             await customers.require(read, UUID(request.customer_id))

@@ -9,8 +9,8 @@ from services.health.storage.usage import DayFigures
 
 
 def key_of(row: UsageRow) -> str:
-    """The customer's id or external id, whichever the row names."""
-    return row.customer_id or row.external_id
+    """The customer's id, as it is stored, or external id, whichever the row names."""
+    return row.customer_id.lower() or row.external_id
 
 
 def day_figures(row: UsageRow, day: date, customer_id: UUID) -> DayFigures:

@@ -1,5 +1,6 @@
 """Between the contract's messages and this service's own values."""
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,9 @@ from services.health.storage.evaluations import Progress
 from services.health.storage.results import values_of
 from services.shared.conditions import wire as conditions
 from services.shared.errors import InvalidArgument
+
+DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII)
+"""As conditions write their values: an exponent could name a number that nothing can hold."""
 
 
 def to_timestamp(instant: datetime | None) -> Timestamp | None:
@@ -45,14 +49,10 @@ def to_decimal(value: Decimal | None) -> DecimalMessage | None:
 
 
 def from_decimal(text: str, field: str) -> Decimal:
-    """Raises InvalidArgument, naming `field`, where `text` is no finite decimal number."""
-    try:
-        value = Decimal(text)
-    except ArithmeticError as error:
-        raise InvalidArgument(field, text, "it must be a decimal number such as 0.5") from error
-    if not value.is_finite():
-        raise InvalidArgument(field, text, "it must be a decimal number such as 0.5")
-    return value
+    """Raises InvalidArgument, naming `field`, where `text` is no decimal number written out."""
+    if not DECIMAL.fullmatch(text):
+        raise InvalidArgument(field, text, "it must be a decimal number such as 0.5, with at most 10 decimals")
+    return Decimal(text)
 
 
 def to_status(status: str | None) -> health_pb2.HealthStatus.ValueType:

@@ -9,6 +9,8 @@ from services.shared.clock import business_date, end_of_day
 from services.shared.errors import InvalidArgument
 
 PATTERN = re.compile(r"(\d{4})-W(\d{2})")
+EARLIEST_YEAR = 1990
+"""Years before are slips of the keyboard."""
 
 
 @dataclass(frozen=True, order=True)
@@ -22,11 +24,11 @@ class Week:
         """The week written like "2026-W47". Raises InvalidArgument, naming `field`, where there is none."""
         match = PATTERN.fullmatch(text)
         try:
-            if match:
+            if match and int(match[1]) >= EARLIEST_YEAR:
                 return cls(date.fromisocalendar(int(match[1]), int(match[2]), 1))
         except ValueError:
             pass
-        raise InvalidArgument(field, text, "it must be an ISO week such as 2026-W47")
+        raise InvalidArgument(field, text, f"it must be an ISO week such as 2026-W47, not before {EARLIEST_YEAR}")
 
     @classmethod
     def of(cls, day: date) -> "Week":

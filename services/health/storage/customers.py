@@ -31,6 +31,13 @@ async def require(read: AsyncConnection, customer_id: UUID) -> None:
         raise NotFound("customer", customer_id)
 
 
+async def versions(connection: AsyncConnection, customer_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The version of each of these customers that is known."""
+    mine = customers.c.id == any_(bindparam(None, list(customer_ids), ARRAY(Uuid)))
+    return {row.id: row.version
+            for row in await connection.execute(select(customers.c.id, customers.c.version).where(mine))}  # fmt: skip
+
+
 async def ids_by_key(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, UUID]:
     """The customers that are known, by those of `keys` (ids or external ids) that they were asked for with."""
     ids = [UUID(key) for key in keys if _is_id(key)]

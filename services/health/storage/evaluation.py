@@ -31,6 +31,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.health.domain.rules import Rules, Status
 from services.health.domain.weeks import Week
+from services.health.storage.evaluations import alone, side_by_side
 from services.health.storage.inputs import inputs, usage_of_range, windows
 from services.health.storage.tables import (
     customers,
@@ -42,6 +43,7 @@ from services.health.storage.tables import (
 )
 from services.shared.conditions.sql import to_sql
 from services.shared.db import Write
+from services.shared.errors import Conflict
 
 
 async def evaluate_range(
@@ -57,11 +59,15 @@ async def evaluate_range(
 
     Returns:
         (customer_id, status, previous_status) of customers whose present status is another one now, by id.
+
+    Raises:
+        Conflict: a run about this or a later week was made in the same moment; the next try succeeds.
     """
     latest = await _is_latest(write, run)
     # Ranges of the latest week run side by side. An earlier week, which asks what later ones found, runs alone.
-    lock = "pg_advisory_xact_lock_shared" if latest else "pg_advisory_xact_lock"
-    await write.execute(text(f"select {lock}(hashtext('kejing health evaluation'))"))
+    await (side_by_side(write) if latest else alone(write))
+    if latest and not await _is_latest(write, run):
+        raise Conflict("EVALUATION_OVERTAKEN", "a run about this or a later week was made meanwhile; try again")
     # A range is less than a bucket of the statistics: with its bounds as literals the planner expects one row and loops
     # over unindexed aggregates, hundreds of times slower.
     await write.execute(text("set local plan_cache_mode = force_generic_plan"))

@@ -55,9 +55,20 @@ async def progress(connection: AsyncConnection, run_id: UUID) -> Progress:
     return Progress(run, version or 0, sums.ranges, sums.done, int(sums.customers), int(sums.transitions))
 
 
+async def alone(write: Write) -> None:
+    """Waits until no range is at work, and lets none begin before the transaction ends: while a run is made, and while
+    an earlier week than the latest is evaluated."""
+    await write.execute(text("select pg_advisory_xact_lock(hashtext('kejing health evaluation'))"))
+
+
+async def side_by_side(write: Write) -> None:
+    """As `alone`, but others that ask for no more than this are let in."""
+    await write.execute(text("select pg_advisory_xact_lock_shared(hashtext('kejing health evaluation'))"))
+
+
 async def request(write: Write, run_id: UUID, week: Week) -> int:
     """Stores the next run of the week, not planned yet; answers its number."""
-    await write.execute(text("select pg_advisory_xact_lock(hashtext('kejing health runs'))"))
+    await alone(write)
     highest = select(func.coalesce(func.max(evaluations.c.number), 0)).where(evaluations.c.week == week.monday)
     number: int = (await write.execute(highest)).scalar_one() + 1
     row = {"id": run_id, "week": week.monday, "number": number, "created_at": write.now}
@@ -67,6 +78,7 @@ async def request(write: Write, run_id: UUID, week: Week) -> int:
 
 async def lock(write: Write, week: Week, number: int) -> Row[Any]:
     """The run of that week and number, made where it is missing, held until the transaction ends."""
+    await alone(write)
     row = {"id": new_id(), "week": week.monday, "number": number, "created_at": write.now}
     await write.execute(upsert(evaluations).values(row).on_conflict_do_nothing(index_elements=["week", "number"]))
     mine = select(evaluations).where(evaluations.c.week == week.monday, evaluations.c.number == number)

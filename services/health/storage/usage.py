@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -58,6 +59,7 @@ async def take(write: Write, source: str, rows: Sequence[DayFigures]) -> int:
 
 async def _receive(write: Write, source: str, rows: Sequence[DayFigures]) -> set[str]:
     """The source ids of the rows that did not take effect before just as they are now."""
+    rows = sorted(rows, key=lambda row: row.source_id)  # one order for all writers: no deadlock
     columns = _unnest(
         source_id=(Text, [row.source_id for row in rows]),
         digest=(LargeBinary, [row.digest for row in rows]),
@@ -102,6 +104,13 @@ def _unnest(**arrays: tuple[Any, list[Any]]) -> Any:
     )
 
 
+async def hold_parked(write: Write, *, alone: bool = False) -> None:
+    """Held by who parks rows before he looks whose customer is missing, and `alone` by who tells of customers before
+    he fetches their rows: else a row could be parked for a customer who has just come, and wait for ever."""
+    lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    await write.execute(text(f"select {lock}(hashtext('kejing parked usage'))"))
+
+
 async def park(write: Write, source: str, rows: Iterable[tuple[str, str, bytes]]) -> None:
     """Keeps (source_id, customer key, serialized row) until the customer is known."""
     values = [{"source": source, "source_id": source_id, "customer_key": key, "row": row, "received_at": write.now}
@@ -110,7 +119,8 @@ async def park(write: Write, source: str, rows: Iterable[tuple[str, str, bytes]]
     await write.execute(
         statement.on_conflict_do_update(
             index_elements=["source", "source_id"],
-            set_={"customer_key": statement.excluded.customer_key, "row": statement.excluded.row},
+            set_={name: statement.excluded[name] for name in ("customer_key", "row", "received_at")},
+            where=parked_usage.c.row != statement.excluded.row,  # a corrected row is the later one
         )
     )
 

@@ -52,9 +52,12 @@ class InboxServicer(inbox_service_pb2_grpc.InboxServiceServicer):
     async def DeliverAlerts(self, request: pb.DeliverAlertsRequest, context: Any) -> pb.DeliverAlertsResponse:
         alerts = [(UUID(alert.alert_id), UUID(alert.customer_id), json.dumps(dict(alert.facts), sort_keys=True))
                   for alert in request.alerts]  # fmt: skip
+        versions: dict[UUID, int] = {}
+        for alert, (_, customer, _) in zip(request.alerts, alerts, strict=True):
+            versions[customer] = max(alert.customer_version, versions.get(customer, 0))
         async with self._db.transaction() as write:
-            delivered = await inbox.deliver_alerts(write, alerts)
-            unknown = await recipients.unknown_customers(write.connection, {customer for _, customer, _ in alerts})
+            unknown = await recipients.unknown_customers(write.connection, versions)
+            delivered = await inbox.deliver_alerts(write, [alert for alert in alerts if alert[1] not in unknown])
         if unknown:
             # their owners are on the way; what could be delivered is, and is not delivered again
             raise Unavailable("CUSTOMERS_NOT_KNOWN_YET", f"{len(unknown)} customers are not known yet; try again")

@@ -1,6 +1,6 @@
 """Who is told: owners of customers and active employees, from the events of their services."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -31,11 +31,11 @@ async def project_owners(write: Write, owners: Mapping[UUID, tuple[int, set[UUID
         await write.execute(insert(customer_owners), pairs)
 
 
-async def unknown_customers(connection: AsyncConnection, customer_ids: Collection[UUID]) -> set[UUID]:
-    """Those of the customers whose owners no event has told of yet."""
-    wanted = customer_versions.c.customer_id == any_(bindparam(None, list(customer_ids), ARRAY(Uuid)))
-    known = (await connection.execute(select(customer_versions.c.customer_id).where(wanted))).scalars()
-    return set(customer_ids) - set(known)
+async def unknown_customers(connection: AsyncConnection, versions: Mapping[UUID, int]) -> set[UUID]:
+    """Those of the customers whose owners in this version, or a later one, no event has told of yet."""
+    wanted = customer_versions.c.customer_id == any_(bindparam(None, list(versions), ARRAY(Uuid)))
+    known = {row.customer_id: row.version for row in await connection.execute(select(customer_versions).where(wanted))}
+    return {customer for customer, version in versions.items() if known.get(customer, -1) < version}
 
 
 async def project_employees(write: Write, rows: Sequence[dict[str, Any]]) -> None:

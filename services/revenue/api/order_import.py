@@ -118,6 +118,8 @@ def _checked(
     if before is not None and before.status == Status.VOID and terms.status != Status.VOID:
         raise FailedPrecondition("ORDER_VOID", f"order {row.number} was made void here: {before.void_reason}")
     renews_order_id = None
+    if row.renews_number == row.number:
+        raise InvalidArgument("renews_number", row.renews_number, "an order can't renew itself")
     if row.renews_number:
         if row.renews_number in taken:
             renewed = taken[row.renews_number]

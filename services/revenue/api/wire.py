@@ -71,6 +71,8 @@ def to_terms(request: orders_service_pb2.CreateOrderRequest | orders_service_pb2
     if not request.HasField("term_start"):
         raise InvalidArgument("term_start", "", "it must be given")
     start = to_day("term_start", request.term_start)
+    if request.status and request.status not in _STATUS:
+        raise InvalidArgument("status", request.status, "it must be a status of the contract")
     return OrderTerms(
         number=request.number,
         product=request.product,

@@ -78,7 +78,7 @@ def check_renewal(customer_id: UUID, term_start: date, renewed_customer_id: UUID
 def last_day(term_end: date | None, replaced_from: date | None) -> date | None:
     """The last day on which an order counts; None: no end in sight.
 
-    `replaced_from` is the first day of the effective order that renews it, None where there is none.
+    `replaced_from` is the first day of the customer's effective order that renews it, None where there is none.
     """
     if replaced_from is None:
         return term_end

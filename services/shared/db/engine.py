@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.message import Message
-from sqlalchemy import text
+from sqlalchemy import ExceptionContext, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from services.shared.clock import Clock
@@ -36,6 +36,9 @@ class Database:
         self._writes = create_async_engine(url, **options)
         # A read is one statement as a rule: no begin, no commit, no rollback on return.
         self._reads = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
+        for engine in (self._writes, self._reads):
+            event.listen(engine.sync_engine, "handle_error", _without_quotes)
+            event.listen(engine.sync_engine, "handle_error", self._begin_anew)
         self._hot = HotReads(url)
 
     @asynccontextmanager
@@ -85,7 +88,21 @@ class Database:
         if write.outgoing:
             self.committed.put_nowait(write.outgoing)
 
+    def _begin_anew(self, context: ExceptionContext) -> None:
+        """Where one pool finds that Postgres has ended, the other's connections are dead as well."""
+        if context.is_disconnect:
+            for engine in (self._writes.sync_engine, self._reads.sync_engine):
+                if engine is not context.engine:
+                    engine.dispose(close=False)
+
     async def close(self) -> None:
         await self._writes.dispose()
         await self._reads.dispose()
         await self._hot.close()
+
+
+def _without_quotes(context: ExceptionContext) -> None:
+    """Cuts off where Postgres quotes the row that it refused (DETAIL, CONTEXT): the values may be personal."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args and isinstance(error.args[0], str):
+            error.args = (error.args[0].partition("\nDETAIL:")[0].partition("\nCONTEXT:")[0], *error.args[1:])

@@ -6,12 +6,15 @@ and in switching greenlets. For what is read on every other call; everything els
 
 from typing import Any
 
+from psycopg import OperationalError
 from psycopg.rows import namedtuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 
 MOST_CONNECTIONS = 5
+PATIENCE_SECONDS = 3
+"""How long a read waits for a connection."""
 
 
 class HotQuery:
@@ -30,7 +33,10 @@ class HotReads:
             min_size=1,
             max_size=MOST_CONNECTIONS,
             open=False,
-            timeout=10,
+            timeout=PATIENCE_SECONDS,
+            # By default the pool tries for minutes, after longer and longer pauses, so that reads are still refused
+            # when Postgres is back long since. Here the next read begins anew.
+            reconnect_timeout=PATIENCE_SECONDS,
             kwargs={"autocommit": True, "row_factory": namedtuple_row},
         )
         self._open = False
@@ -40,6 +46,15 @@ class HotReads:
         if not self._open:
             self._open = True
             await self._pool.open()
+        try:
+            return await self._first(query, values)
+        except PoolTimeout:
+            raise
+        except OperationalError:  # where one connection is dead, most likely all are
+            await self._pool.check()
+            return await self._first(query, values)
+
+    async def _first(self, query: HotQuery, values: dict[str, Any]) -> Any | None:
         async with self._pool.connection() as connection:
             return await (await connection.execute(query.sql.encode(), values)).fetchone()
 

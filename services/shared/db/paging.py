@@ -1,7 +1,6 @@
 """Keyset pages: a token holds the sort values of the last row and a print of the query that it belongs to."""
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -38,7 +37,7 @@ def page_start(request: Message) -> list[Any] | None:
     try:
         query, *values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         start = [_unpack(kind, value) for kind, value in values]
-    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InvalidArgument("page_token", token, "it must be a next_page_token of this query") from error
     if query != _query(request):
         raise InvalidArgument("page_token", token, "it belongs to another query; filters must stay the same")

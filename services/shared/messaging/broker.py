@@ -9,6 +9,8 @@ from services.shared.logging import get_logger
 
 STREAM = "KEJING"
 DAY_SECONDS = 24 * 3600
+NAME_IN_USE = 10058
+"""NATS' error code for a stream that exists with other settings."""
 
 _CONFIG = StreamConfig(
     name=STREAM,
@@ -42,7 +44,9 @@ async def ensure_stream(jetstream: JetStreamContext) -> str:
     """Makes the stream if it is missing; answers when it was made, which tells a new stream from the old one."""
     try:
         await jetstream.add_stream(_CONFIG)
-    except BadRequestError:  # it exists with settings of another release: ours win
-        await jetstream.update_stream(_CONFIG)
+    except BadRequestError as error:
+        if error.err_code != NAME_IN_USE:
+            raise
+        await jetstream.update_stream(_CONFIG)  # it exists with settings of another release: ours win
     created = (await jetstream.stream_info(STREAM)).created
     return str(created)

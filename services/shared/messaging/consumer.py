@@ -19,6 +19,7 @@ from nats.js.errors import NotFoundError
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kejing.common.v1.events_pb2 import Event
 from services.shared.db.engine import Database
@@ -34,6 +35,8 @@ Handler = Callable[[Write, Event, Any], Awaitable[None]]
 
 MAX_DELIVERIES = 5
 BATCH = 50
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+"""No fault of the event."""
 
 
 class Consumer:
@@ -52,15 +55,17 @@ class Consumer:
 
     async def _receive(self, message: Msg) -> None:
         try:
-            event = Event.FromString(message.data)
-            await self.take(event)
-        except (OperationalError, InterfaceError) as error:
+            try:
+                await self.take(Event.FromString(message.data))
+            except DATABASE_AWAY:
+                raise
+            except Exception as error:  # whatever a handler raises: the event must not be lost
+                await self._failed(message, error)
+            else:
+                await message.ack()
+        except DATABASE_AWAY as error:
             get_logger().warning("consumer waits", consumer=self.name, error=type(error).__name__)
             await message.nak(delay=2)
-        except Exception as error:  # whatever a handler raises: the event must not be lost
-            await self._failed(message, error)
-        else:
-            await message.ack()
 
     async def take(self, event: Event) -> bool:
         """Lets the event take effect unless it has before; answers whether it did now."""
@@ -110,7 +115,7 @@ async def pull(nats: Client, name: str, subjects: list[str], receive: Callable[[
         filter_subjects=subjects,
         ack_policy=AckPolicy.EXPLICIT,
         deliver_policy=DeliverPolicy.ALL,
-        ack_wait=60,
+        ack_wait=30,
         max_deliver=-1,
         max_ack_pending=1000,
     )
@@ -121,7 +126,9 @@ async def pull(nats: Client, name: str, subjects: list[str], receive: Callable[[
             subscription = await jetstream.pull_subscribe_bind(durable=name, stream=STREAM)
             while True:
                 try:
-                    messages = await subscription.fetch(BATCH, timeout=5, heartbeat=2)
+                    # Without a heartbeat: the client would ask for one too where the broker refuses it, and then drop
+                    # what it had received, which would come again only after ack_wait.
+                    messages = await subscription.fetch(BATCH, timeout=5)
                 except TimeoutError:  # nothing came: the normal case
                     if await _lost(jetstream, name):
                         break

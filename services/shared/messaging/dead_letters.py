@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, tuple_, update
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from kejing.operations.v1 import dead_letters_service_pb2 as messages
 from kejing.operations.v1 import dead_letters_service_pb2_grpc
@@ -15,7 +14,7 @@ from services.shared.db.engine import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.db.tables import dead_letters
 from services.shared.errors import FailedPrecondition, NotFound
-from services.shared.messaging.consumer import Consumer
+from services.shared.messaging.consumer import DATABASE_AWAY, Consumer
 
 
 class DeadLettersServicer(dead_letters_service_pb2_grpc.DeadLettersServiceServicer):
@@ -55,7 +54,7 @@ class DeadLettersServicer(dead_letters_service_pb2_grpc.DeadLettersServiceServic
             raise NotFound("dead letter", event_id)
         try:
             await consumer.replay(event_id)
-        except (OperationalError, InterfaceError):  # no fault of the event: UNAVAILABLE
+        except DATABASE_AWAY:  # no fault of the event: UNAVAILABLE
             raise
         except NotFound as error:
             if error.reason == "DEAD_LETTER_NOT_FOUND":

@@ -35,10 +35,11 @@ async def run_relay(db: Database, nats: Client) -> None:
     """
     loop = asyncio.get_running_loop()
     sweep_at = housekeeping_at = 0.0
-    ready = False
+    ready, connection = False, 0
     while True:
         try:
-            if not ready:
+            if not ready or connection != nats.stats["reconnects"]:  # the stream may be another one
+                connection = nats.stats["reconnects"]
                 await refill_new_stream(db, nats)
                 ready = True
             if loop.time() >= sweep_at:
@@ -53,7 +54,7 @@ async def run_relay(db: Database, nats: Client) -> None:
                 async with db.transaction(actor="machine:relay") as write:
                     await mark_published(write, events)
         except (SQLAlchemyError, NatsError, OSError, TimeoutError) as error:
-            ready, sweep_at = False, 0.0  # the stream may be another one
+            ready, sweep_at = False, 0.0
             while not db.committed.empty():  # found in the outbox again
                 db.committed.get_nowait()
             get_logger().warning("relay waits", error=f"{type(error).__name__}: {error}"[:300])

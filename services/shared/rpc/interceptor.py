@@ -15,6 +15,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from psycopg.errors import UntranslatableCharacter
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -138,7 +139,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 refusal = Unavailable(
                     "DATABASE_AWAY", "the database does not answer; try again with the same request_id"
                 )
-            case DataError() if "NUL" in str(error.orig) or "\\u0000" in str(error.orig):
+            case DataError() if "NUL" in str(error.orig) or isinstance(error.orig, UntranslatableCharacter):
                 refusal = InvalidArgument("request", "\0", "its texts must not hold this character")
             case grpc.aio.AbortError():
                 raise error

@@ -40,7 +40,9 @@ class TaskClock:
                 return answer
             answer.outcome = tasks_service_pb2.NOTICE_OUTCOME_NOTICED
             kind = task_pb2.NoticeKind.Name(request.kind).removeprefix("NOTICE_KIND_")
-            if await notices.give(write, task.id, kind, due_at, deadline_at):
+            # A ring may have waited for this service to be back: nobody is reminded of what he has missed by now.
+            in_time = overdue or write.now < deadline_at
+            if in_time and await notices.give(write, task.id, kind, due_at, deadline_at):
                 recipients = [task.assignee_id]
                 if overdue and (manager_id := await parties.manager_of(write.connection, task.assignee_id)):
                     recipients.append(manager_id)

@@ -35,8 +35,8 @@ def new_deadline(deadline: Deadline, zone: ZoneInfo, now: datetime) -> datetime:
     """
     if deadline.day > now.date() + FARTHEST:
         raise InvalidArgument("deadline", str(deadline), "it must lie within the next ten years")
-    instant = deadline.instant(zone)
-    if instant <= now:
+    # The day first: the first days of the calendar have no instant in UTC.
+    if deadline.day < now.date() - timedelta(days=1) or (instant := deadline.instant(zone)) <= now:
         raise InvalidArgument("deadline", str(deadline), "it must be later than now", reason="DEADLINE_PASSED")
     return instant
 

@@ -55,8 +55,8 @@ def test_a_date_means_the_same_in_every_format(day: date, date_format: str) -> N
     assert CUSTOMER["first_sign_date"].read(written, date_format) == day.isoformat()
 
 
-@pytest.mark.parametrize("date_format", ["", "%d.%m", "%Y", "day", "%H:%M", "%Q"])
-def test_a_format_without_day_month_and_year_is_none(date_format: str) -> None:
+@pytest.mark.parametrize("date_format", ["", "%d.%m", "%Y", "day", "%H:%M", "%Q", "%Y-%m-%d %d"])
+def test_a_format_by_which_no_day_can_be_read_is_none(date_format: str) -> None:
     assert not is_date_format(date_format)
 
 

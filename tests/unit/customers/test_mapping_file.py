@@ -58,8 +58,9 @@ def test_words_that_yaml_would_change_stay_words(tmp_path: Path) -> None:
         ("source: test\ncolumns: {external_id: [a, b]}\n", "no mapping"),
         ("source: test\ncolumns: all\n", "no mapping"),
         ("source: test\nconstants: [a]\n", "no mapping"),
+        ("source: [test]\ncolumns: {external_id: key}\n", "no mapping"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_what_is_no_mapping_is_refused_naming_why(tmp_path: Path, content: str, named: str) -> None:
     with pytest.raises(CommandFailed, match=named):

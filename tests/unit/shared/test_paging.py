@@ -45,7 +45,7 @@ def test_a_token_of_another_query_is_refused() -> None:
     assert refusal.value.violations[0].field == "page_token"
 
 
-@pytest.mark.parametrize("token", ["nonsense", "AAAA", "e30", "W10", "WzEsMl0", "🙂"])
+@pytest.mark.parametrize("token", ["nonsense", "AAAA", "e30", "W10", "WzEsMl0", "🙂", "WyJ4IixbInUiLDVdXQ"])
 def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument):
         page_start(ListTasksRequest(page_token=token))

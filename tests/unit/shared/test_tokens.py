@@ -20,7 +20,7 @@ def token(*, key: Ed25519PrivateKey = KEY, kid: str = "k1", **changes: object) -
         "aud": AUDIENCE,
         "sub": "machine:test",
         "sid": "s1",
-        "exp": int(time.time()) + 60,
+        "exp": int(time.time()) + 86_400,
         **changes,
     }
     claims = {name: value for name, value in claims.items() if value is not None}

@@ -38,6 +38,7 @@ def test_a_later_day_is_a_later_deadline_and_every_time_of_a_day_comes_before_it
     ("deadline", "reason"),
     [
         (Deadline(date(2026, 11, 21)), "DEADLINE_PASSED"),
+        (Deadline(date.min, time(0)), "DEADLINE_PASSED"),
         (Deadline(date(2026, 11, 22), time(12, 0)), "DEADLINE_PASSED"),
         (Deadline(date(2036, 11, 24)), "INVALID_FIELD"),
         (Deadline(date.max), "INVALID_FIELD"),
