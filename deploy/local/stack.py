@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from deploy.local import parts, topology
 from deploy.local.home import Home, HomeInUse
@@ -169,7 +170,8 @@ class Stack:
                 done, _ = await asyncio.wait([ended], timeout=PROBE_SECONDS)
                 if done:
                     return ended.result()
-                rotate(process.program.log)
+                with suppress(OSError):  # a full disk is no reason to end what runs
+                    rotate(process.program.log)
                 misses = 0 if await process.program.ready() else misses + 1
                 state = "silent" if misses >= 2 else "ready"
                 if state != part.state and not ended.done():
