@@ -12,9 +12,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from kejing.health.v1 import alerts_service_pb2
 from kejing.tasks.v1 import process_pb2, process_records_service_pb2, tasks_service_pb2
 from services.shared.clock import Clock
 from services.shared.logging import get_logger
+from workflows.alert_fanout.starting import start_owed
+from workflows.alert_fanout.types import FanoutOrder
 from workflows.business_process.records import to_record
 from workflows.business_process.starting import start_from_row
 from workflows.business_process.types import ProcessRecord
@@ -29,6 +32,9 @@ from workflows.task_lifecycle.types import TaskClock
 EVERY_SECONDS = 60.0
 LATE = timedelta(seconds=60)
 """A notice that was due so long ago and was not given is somebody's fault: its clock is looked after."""
+OWED = timedelta(minutes=2)
+"""A range that was evaluated so long ago should be alerted. Where its run or its fan-out just takes longer, nothing is
+lost by asking: a fan-out that runs is left alone, and one that came early is not repeated."""
 PAGE = 500
 RUNNING = "WorkflowType = 'BusinessProcess' AND ExecutionStatus = 'Running'"
 
@@ -40,6 +46,7 @@ async def run_sweep(temporal: Client, clients: Clients, zone: str, clock: Clock)
         try:
             await wake_late_clocks(temporal, clients, zone, clock())
             await start_missing_processes(temporal, clients, zone)
+            await start_owed_alerts(temporal, clients, clock())
         except (RPCError, grpc.aio.AioRpcError) as error:
             get_logger().warning("sweep waits", error=f"{type(error).__name__}: {error}"[:300])
 
@@ -65,6 +72,17 @@ async def start_missing_processes(temporal: Client, clients: Clients, zone: str)
             count += 1
     if count:
         get_logger().warning("processes had no workflow", count=count)
+    return count
+
+
+async def start_owed_alerts(temporal: Client, clients: Clients, now: datetime) -> int:
+    """Starts the fan-out of every range that still owes alerts, unless it runs; answers how many such ranges there are."""
+    count = 0
+    async for order in owed_alerts(clients, done_before=now - OWED):
+        await start_owed(temporal, order)
+        count += 1
+    if count:
+        get_logger().warning("alerts were owed", ranges=count)
     return count
 
 
@@ -107,6 +125,20 @@ async def open_processes(clients: Clients) -> AsyncIterator[ProcessRecord]:
         page = await clients.process_records.ListProcesses(request)
         for process in page.processes:
             yield to_record(process)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+async def owed_alerts(clients: Clients, done_before: datetime) -> AsyncIterator[FanoutOrder]:
+    """All ranges that were evaluated before the instant and whose alerts are not all delivered."""
+    before = Timestamp()
+    before.FromDatetime(done_before)
+    request = alerts_service_pb2.ListUnalertedRangesRequest(done_before=before, page_size=PAGE)
+    while True:
+        page = await clients.alerts.ListUnalertedRanges(request)
+        for owed in page.ranges:
+            yield FanoutOrder(owed.run_id, owed.range, owed.week)
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token

@@ -10,12 +10,13 @@ from kejing.health.v1 import events_pb2 as health
 from kejing.health.v1.health_pb2 import HealthStatus
 from kejing.identity.v1 import events_pb2 as identity
 from kejing.revenue.v1 import events_pb2 as revenue
-from services.customers.api.wire import emit_changed, from_date
+from services.customers.api.wire import emit_changed
 from services.customers.storage import projections
 from services.customers.storage.imports import one_at_a_time
 from services.customers.storage.projections import HealthOfWeek
 from services.shared.db import Write
 from services.shared.messaging.consumer import Handler
+from services.shared.rpc.wire import from_date
 
 
 async def employees_changed(write: Write, _event: Event, payload: identity.EmployeesChanged) -> None:
@@ -29,7 +30,7 @@ async def contract_ends_changed(write: Write, _event: Event, payload: revenue.Co
     await one_at_a_time(write)
     moved = []
     for told in payload.ends:
-        end = from_date(told.last_contract_end) if told.HasField("last_contract_end") else None
+        end = from_date("last_contract_end", told.last_contract_end) if told.HasField("last_contract_end") else None
         customer_id = UUID(told.customer_id)
         if await projections.set_contract_end(write, customer_id, end, told.version):
             moved.append(customer_id)

@@ -53,7 +53,7 @@ def scenarios() -> list[Scenario]:
     new = ProcessStandIn()
     found.append(Scenario(BusinessProcess, new, new.activities, process_through_its_stages))
     for workflow, play in ((HealthTick, tick_over_weeks), (HealthEvaluation, evaluation_with_alerts),
-                           (AlertFanout, alerts_in_pages)):  # fmt: skip
+                           (AlertFanout, alerts_marked_at_the_end)):  # fmt: skip
         health = HealthStandIn(["2026-W40", "2026-W41"], ranges=3)
         found.append(Scenario(workflow, health, health.activities, play))
     return found
@@ -241,7 +241,7 @@ async def evaluation_with_alerts(client: Client, queue: str, service: HealthStan
     return handle
 
 
-async def alerts_in_pages(client: Client, queue: str, service: HealthStandIn) -> WorkflowHandle[Any, Any]:
+async def alerts_marked_at_the_end(client: Client, queue: str, service: HealthStandIn) -> WorkflowHandle[Any, Any]:
     order = FanoutOrder("run", 0, "2026-W42")
     handle = await client.start_workflow(AlertFanout.run, order, id=alerts_workflow("run", "0"), task_queue=queue)
     await handle.result()

@@ -1,7 +1,7 @@
 """The health service by gRPC: evaluation step by step, what is read of it, alerts."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -15,7 +15,9 @@ from kejing.health.v1 import (
     health_pb2,
     health_service_pb2,
 )
+from services.shared.clock import utc_now
 from services.shared.ids import new_id
+from services.shared.rpc.wire import to_timestamp
 from tests.support.health import Health, open_health
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
@@ -120,6 +122,39 @@ async def test_alerts_are_listed_and_acknowledged_once(
     assert (await refused(stub.AcknowledgeAlert(unknown))).reason == "ALERT_NOT_FOUND"
 
 
+async def test_a_range_owes_alerts_until_it_is_said_that_they_are_delivered(health: Health) -> None:
+    last = health.last
+    await health.customer(last.previous, GOOD)
+    run = await health.new_run(last.previous)
+    unchanged = await health.new_run(last.previous)
+    assert (run.transitions > 0, unchanged.transitions > 0) == (True, True)  # both against the week before
+    mine = [(one.run_id, 0, str(last.previous)) for one in (run, unchanged)]
+    assert [one for one in await health.owed() if one in mine] == mine
+    early = utc_now() - timedelta(minutes=2)
+    assert not [one for one in await health.owed(done_before=early) if one in mine]
+
+    mark = alerts_service_pb2.MarkRangeAlertedRequest(run_id=run.run_id, range=0)
+    await health.alerts.MarkRangeAlerted(mark)
+    await health.alerts.MarkRangeAlerted(mark)
+    assert [one for one in await health.owed() if one in mine] == mine[1:]
+    await health.evaluate(last.previous, run.number)  # the steps again: it stays as it is
+    assert [one for one in await health.owed() if one in mine] == mine[1:]
+
+
+async def test_what_is_not_evaluated_owes_no_alerts_and_cannot_be_marked(health: Health) -> None:
+    asked = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=str(health.last))
+    run = (await health.rules.RequestEvaluation(asked)).evaluation
+    plan = evaluations_service_pb2.PlanEvaluationRequest(week=str(health.last), number=run.number)
+    await health.steps.PlanEvaluation(plan)
+    assert run.run_id not in [run_id for run_id, *_ in await health.owed()]
+    mark = alerts_service_pb2.MarkRangeAlertedRequest(run_id=run.run_id, range=0)
+    answer = await refused(health.alerts.MarkRangeAlerted(mark))
+    assert (answer.code, answer.reason) == ("FAILED_PRECONDITION", "RANGE_OPEN")
+    unknown = alerts_service_pb2.MarkRangeAlertedRequest(run_id=run.run_id, range=7)
+    assert (await refused(health.alerts.MarkRangeAlerted(unknown))).reason == "EVALUATION_RANGE_NOT_FOUND"
+    await health.evaluate(health.last, run.number)
+
+
 async def test_who_was_never_evaluated_is_not_computed(health: Health) -> None:
     customer = await health.customer(health.last, None)
     answer = await health.rules.GetHealth(health_service_pb2.GetHealthRequest(customer_id=str(customer)))
@@ -182,6 +217,10 @@ async def test_the_steps_are_for_machines(services: RunningServices) -> None:
     alerts = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
     wrong = alerts_service_pb2.RaiseAlertsRequest(run_id=str(new_id()))
     assert (await refused(alerts.RaiseAlerts(wrong))).reason == "MACHINES_ONLY"
+    marked = alerts_service_pb2.MarkRangeAlertedRequest(run_id=str(new_id()))
+    assert (await refused(alerts.MarkRangeAlerted(marked))).reason == "MACHINES_ONLY"
+    listed = alerts_service_pb2.ListUnalertedRangesRequest(done_before=to_timestamp(utc_now()))
+    assert (await refused(alerts.ListUnalertedRanges(listed))).reason == "MACHINES_ONLY"
 
 
 async def test_a_subscription_that_cannot_match_is_refused(services: RunningServices) -> None:

@@ -1,6 +1,6 @@
 """The health service as tests use it: customers with figures, and runs carried out step by step."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ from services.health.storage.usage import DayFigures
 from services.shared.clock import utc_now
 from services.shared.db.tables import outbox
 from services.shared.ids import new_id
+from services.shared.rpc.wire import to_timestamp
 from tests.support.services import RunningServices
 
 MACHINE = "machine:workflows"
@@ -88,6 +89,20 @@ class Health:
                 if not token:
                     break
         return found
+
+    async def owed(self, done_before: datetime | None = None) -> list[tuple[str, int, str]]:
+        """(run, range, week) of evaluated ranges whose alerts are not delivered, the longest waiting first."""
+        found: list[Any] = []
+        request = alerts_service_pb2.ListUnalertedRangesRequest(
+            done_before=to_timestamp(done_before or utc_now()), page_size=1
+        )
+        while True:
+            answer = await self.alerts.ListUnalertedRanges(request)
+            assert len(answer.ranges) <= 1
+            found += answer.ranges
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return [(one.run_id, one.range, one.week) for one in found]
 
     async def told(self, payload_class: Any) -> list[Any]:
         """The payloads of the events of that kind, oldest first."""

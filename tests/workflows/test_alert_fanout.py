@@ -33,8 +33,9 @@ from services.shared.clock import utc_now
 from services.shared.ids import new_id
 from services.shared.rpc.client import on_behalf_of
 from tests.support.eventually import eventually
+from tests.support.health import open_health
 from tests.support.services import RunningServices
-from workflows import alert_fanout, health_evaluation
+from workflows import alert_fanout, health_evaluation, sweep
 from workflows.alert_fanout.types import FanoutOrder
 from workflows.alert_fanout.workflow import AlertFanout
 from workflows.clients import Clients
@@ -49,8 +50,8 @@ BAD = {**GOOD, "active_users_14d": 4}
 
 
 @pytest.fixture
-async def worker(services: RunningServices, temporal: Client) -> AsyncIterator[None]:
-    """A worker that calls the real services."""
+async def clients(services: RunningServices) -> AsyncIterator[Clients]:
+    """Of the real services."""
     await services.start("health", "notifications")
     settings = WorkflowsSettings(
         bind="127.0.0.1:0",
@@ -60,7 +61,14 @@ async def worker(services: RunningServices, temporal: Client) -> AsyncIterator[N
         **{f"{name}_address": services.address(name)  # type: ignore[arg-type]
            for name in ("identity", "tasks", "customers", "health", "notifications")},
     )  # fmt: skip
-    clients = Clients(settings)
+    opened = Clients(settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def worker(temporal: Client, clients: Clients) -> AsyncIterator[None]:
+    """A worker that calls the real services."""
     packages = [health_evaluation, alert_fanout]
     async with Worker(
         temporal,
@@ -70,7 +78,6 @@ async def worker(services: RunningServices, temporal: Client) -> AsyncIterator[N
         workflow_runner=sandbox(),
     ):
         yield
-    await clients.close()
 
 
 async def customer(services: RunningServices, *owners: str) -> str:
@@ -137,6 +144,45 @@ async def test_a_fall_reaches_every_owner_once(services: RunningServices, tempor
     assert again.delivered == 0
     await evaluated(services, temporal, LAST)
     assert [len(await inbox(services, owner)) for owner in (csm, analyst)] == [1, 1]
+    end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)
+    await alerts.DeleteAlertSubscription(end)
+
+
+async def test_what_temporal_lost_is_delivered_by_the_sweep_once(
+    services: RunningServices, temporal: Client, clients: Clients, worker: None
+) -> None:
+    health = await open_health(services)
+    for run_id, key_range, _ in await health.owed():  # by other tests, of customers whom no inbox knows
+        await health.alerts.MarkRangeAlerted(alerts_service_pb2.MarkRangeAlertedRequest(run_id=run_id, range=key_range))
+    alerts = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    subscription = alerts_service_pb2.CreateAlertSubscriptionRequest(
+        request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
+    )
+    made = (await alerts.CreateAlertSubscription(subscription)).subscription
+    owner = str(new_id())
+    await customer(services, owner)
+    await evaluated(services, temporal, LAST.previous)
+    assert await health.owed() == []  # a fan-out that came to its end left nothing to do
+    run = await health.new_run(LAST)  # by its steps alone: nothing in Temporal knows of it
+    lost = alerts_workflow(run.run_id, "0")
+    order = FanoutOrder(run.run_id, 0, str(LAST))
+    begun = await temporal.start_workflow(
+        AlertFanout.run, order, id=lost, task_queue=TaskQueue.BATCH, start_delay=timedelta(hours=1)
+    )
+    await begun.terminate()
+    assert await sweep.start_owed_alerts(temporal, clients, utc_now() + timedelta(seconds=100)) == 0  # it is fresh
+    assert await inbox(services, owner) == []
+
+    later = utc_now() + timedelta(seconds=140)
+    assert await sweep.start_owed_alerts(temporal, clients, later) == 1
+    await sweep.start_owed_alerts(temporal, clients, later)
+    assert (await temporal.get_workflow_handle(lost).result())["delivered"] >= 1
+    assert len(await inbox(services, owner)) == 1
+    assert await health.owed() == []
+    assert await sweep.start_owed_alerts(temporal, clients, later) == 0
+    again = await temporal.execute_workflow(AlertFanout.run, order, id=f"again-{new_id()}", task_queue=TaskQueue.BATCH)
+    assert again.delivered == 0
+    assert len(await inbox(services, owner)) == 1
     end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)
     await alerts.DeleteAlertSubscription(end)
 

@@ -37,6 +37,7 @@ class HealthStandIn:
         self.finished: list[str] = []
         self.raised: list[tuple[int, str]] = []
         self.delivered: list[str] = []
+        self.alerted: list[tuple[str, int]] = []
         self.at_once = self.most_at_once = 0
         self.impossible: set[str] = set()
 
@@ -80,10 +81,15 @@ class HealthStandIn:
             raise ApplicationError("delivered, and then the connection broke")
         return 2 * len(alerts)
 
+    @activity.defn
+    async def mark_range_alerted(self, run_id: str, key_range: int) -> None:
+        assert self.delivered, "marked before anything was delivered"
+        self.alerted.append((run_id, key_range))
+
     @property
     def activities(self) -> list[Any]:
         return [self.list_unfinished_weeks, self.plan_evaluation, self.evaluate_range, self.finish_evaluation,
-                self.raise_alerts, self.deliver_alerts]  # fmt: skip
+                self.raise_alerts, self.deliver_alerts, self.mark_range_alerted]  # fmt: skip
 
 
 @asynccontextmanager
@@ -118,6 +124,7 @@ async def test_every_range_is_evaluated_once_and_two_at_a_time(temporal: Client)
         fan_out = temporal.get_workflow_handle(alerts_workflow(f"{week}/1", "1"))
         assert await fan_out.result() == {"raised": 2, "delivered": 4}
         assert service.raised == [(1, ""), (1, "empty"), (1, "last")]
+        assert service.alerted == [(f"{week}/1", 1)]
         assert not [one async for one in temporal.list_workflows(f'WorkflowId = "{alerts_workflow(f"{week}/1", "0")}"')]
 
 

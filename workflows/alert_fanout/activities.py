@@ -44,6 +44,12 @@ class AlertFanoutActivities:
         answer = await ask(self._inbox.DeliverAlerts(inbox_service_pb2.DeliverAlertsRequest(alerts=notices)))
         return answer.delivered
 
+    @activity.defn
+    async def mark_range_alerted(self, run_id: str, key_range: int) -> None:
+        """Notes that every alert of the range is delivered."""
+        request = alerts_service_pb2.MarkRangeAlertedRequest(run_id=run_id, range=key_range)
+        await ask(self._alerts.MarkRangeAlerted(request))
+
 
 def facts_of(alert: alerts_pb2.Alert) -> dict[str, str]:
     """What an inbox shows of an alert: from, to, week; metric, before and after where one input moved."""

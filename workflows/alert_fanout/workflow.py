@@ -12,8 +12,9 @@ from workflows.policies import ATTEMPT, PATIENT
 class AlertFanout:
     """Raises the alerts of a range's transitions and brings each into the inbox of every owner of its customer.
 
-    Id: alerts/<run id>/<range>. Started by HealthEvaluation, which does not wait for it. No updates, no signals.
-    Ends when the last page is delivered.
+    Id: alerts/<run id>/<range>. Started by HealthEvaluation, which does not wait for it, and by the sweep where a
+    range still owes alerts. No updates, no signals.
+    Ends when the last page is delivered and the range's row says so.
 
     Each alert once a recipient however often anything is retried: both services know what they did.
     """
@@ -40,6 +41,8 @@ class AlertFanout:
                 f"{order.raised} alerts raised, {order.delivered} inbox items delivered"
             )
             if not page.next_page_token:
+                if workflow.patched("mark-range-alerted"):  # else begun before ranges knew
+                    await self._mark(order)
                 return FanoutResult(order.raised, order.delivered)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(order)
@@ -52,4 +55,13 @@ class AlertFanout:
             start_to_close_timeout=ATTEMPT,
             retry_policy=PATIENT,
             summary=f"{len(page.alerts)} alerts to their owners",
+        )
+
+    async def _mark(self, order: FanoutOrder) -> None:
+        await workflow.execute_activity(
+            "mark_range_alerted",
+            args=[order.run_id, order.key_range],
+            start_to_close_timeout=ATTEMPT,
+            retry_policy=PATIENT,
+            summary="the range owes no alerts any more",
         )

@@ -1,10 +1,9 @@
 """kejing.tasks.v1.Process as the workflow's ProcessRecord, and back."""
 
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
+from datetime import UTC
 
 from kejing.tasks.v1 import process_pb2
+from services.shared.rpc.wire import to_timestamp
 from workflows.business_process.types import ProcessRecord, StageRecord, State
 
 
@@ -62,19 +61,11 @@ def to_process(record: ProcessRecord) -> process_pb2.Process:
             )
             for stage in record.stages
         ],
-        stage_entered_at=_timestamp(record.stage_entered_at),
-        stage_due_at=_timestamp(record.stage_due_at),
+        stage_entered_at=to_timestamp(record.stage_entered_at),
+        stage_due_at=to_timestamp(record.stage_due_at),
         owner_id=record.owner_id,
         revision=record.revision,
-        started_at=_timestamp(record.started_at),
-        ended_at=_timestamp(record.ended_at),
+        started_at=to_timestamp(record.started_at),
+        ended_at=to_timestamp(record.ended_at),
         allows_skipping=record.allows_skipping,
     )
-
-
-def _timestamp(instant: datetime | None) -> Timestamp | None:
-    if instant is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(instant)
-    return timestamp

@@ -5,7 +5,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from google.type import date_pb2
 from sqlalchemy import Row
 
 from kejing.customers.v1 import customer_pb2, events_pb2
@@ -13,6 +12,7 @@ from kejing.health.v1 import health_pb2
 from services.customers.domain.churn import is_churned
 from services.customers.storage import customers
 from services.shared.db import Write
+from services.shared.rpc.wire import to_date
 
 EVENT_ITEMS = 500
 
@@ -87,14 +87,6 @@ def to_owners(pairs: list[list[str]] | None) -> list[customer_pb2.Owner]:
 
 def to_kind(kind: str) -> customer_pb2.CustomerKind.ValueType:
     return customer_pb2.CustomerKind.Value(f"CUSTOMER_KIND_{kind}")
-
-
-def to_date(day: date | None) -> date_pb2.Date | None:
-    return date_pb2.Date(year=day.year, month=day.month, day=day.day) if day else None
-
-
-def from_date(day: date_pb2.Date) -> date:
-    return date(day.year, day.month, day.day)
 
 
 async def emit_changed(write: Write, ids: Sequence[UUID]) -> None:

@@ -10,13 +10,15 @@ from kejing.health.v1 import alerts_service_pb2 as pb
 from services.health.api.wire import from_status, to_alert, to_status, to_timestamp
 from services.health.domain.alerts import Transition
 from services.health.domain.rules import Status, moved
+from services.health.domain.weeks import Week
 from services.health.storage import alerts, customers, evaluations, rule_sets
 from services.health.storage.evaluations import FIRST_ID
 from services.health.storage.results import values_of
 from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
-from services.shared.errors import NotFound
+from services.shared.errors import FailedPrecondition, NotFound
 from services.shared.rpc.caller import caller
+from services.shared.rpc.wire import from_timestamp
 
 DEFAULT_TRANSITIONS = 200
 
@@ -106,6 +108,30 @@ class AlertsServicer(alerts_service_pb2_grpc.AlertsServiceServicer):
         )
         if len(page) == size:
             answer.next_page_token = next_page_token(request, [page[-1].customer_id])
+        return answer
+
+    async def MarkRangeAlerted(self, request: pb.MarkRangeAlertedRequest, context: Any) -> pb.MarkRangeAlertedResponse:
+        async with self._db.transaction() as write:
+            run, row = await evaluations.range_of(write.connection, UUID(request.run_id), request.range)
+            if row.done_at is None:
+                raise FailedPrecondition("RANGE_OPEN", f"range {row.number} of the run is not evaluated yet")
+            await evaluations.mark_alerted(write, run.id, row.number)
+        return pb.MarkRangeAlertedResponse()
+
+    async def ListUnalertedRanges(
+        self, request: pb.ListUnalertedRangesRequest, context: Any
+    ) -> pb.ListUnalertedRangesResponse:
+        size = page_size(request.page_size)
+        done_before = from_timestamp("done_before", request.done_before)
+        async with self._db.read() as read:
+            rows = await evaluations.unalerted_page(read, done_before, page_start(request), size + 1)
+        ranges = [
+            pb.UnalertedRange(run_id=str(row.run_id), range=row.number, week=str(Week(row.week))) for row in rows[:size]
+        ]
+        answer = pb.ListUnalertedRangesResponse(ranges=ranges)
+        if len(rows) > size:
+            last = rows[size - 1]
+            answer.next_page_token = next_page_token(request, [last.done_at, last.run_id, last.number])
         return answer
 
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, literal_column, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -107,6 +107,33 @@ async def range_of(connection: AsyncConnection, run_id: UUID, number: int) -> tu
         raise NotFound("evaluation range", f"{run_id}/{number}")
     run = (await connection.execute(select(evaluations).where(evaluations.c.id == run_id))).one()
     return run, row
+
+
+async def mark_alerted(write: Write, run_id: UUID, number: int) -> None:
+    """Notes that the alerts of the range are delivered; the first time stays."""
+    mine = (evaluation_ranges.c.run_id == run_id) & (evaluation_ranges.c.number == number)
+    noted = update(evaluation_ranges).where(mine, evaluation_ranges.c.alerted_at.is_(None))
+    await write.execute(noted.values(alerted_at=write.now))
+
+
+async def unalerted_page(
+    read: AsyncConnection, done_before: datetime, after: list[Any] | None, size: int
+) -> Sequence[Row[Any]]:
+    """Up to `size` ranges with transitions that were evaluated before the instant and are not alerted, with their week,
+    the longest waiting first, after (done_at, run_id, number) `after`."""
+    keys = (evaluation_ranges.c.done_at, evaluation_ranges.c.run_id, evaluation_ranges.c.number)
+    query = (
+        select(*keys, evaluations.c.week)
+        .join(evaluations, evaluations.c.id == evaluation_ranges.c.run_id)
+        .where(evaluation_ranges.c.done_at < done_before)
+        .where(evaluation_ranges.c.transitions > literal_column("0"))  # as in the partial index
+        .where(evaluation_ranges.c.alerted_at.is_(None))
+        .order_by(*keys)
+        .limit(size)
+    )
+    if after:
+        query = query.where(tuple_(*keys) > tuple_(*after))
+    return (await read.execute(query)).all()
 
 
 async def finish(write: Write, run_id: UUID) -> None:

@@ -97,8 +97,9 @@ evaluation_ranges = Table(
     Column("done_at", DateTime(timezone=True)),
     Column("customers", BigInteger),
     Column("transitions", BigInteger),
+    Column("alerted_at", DateTime(timezone=True)),
 )
-"""first_id ≤ customer < end_id."""
+"""first_id ≤ customer < end_id. `alerted_at`: when all alerts of its transitions were delivered."""
 
 health_results = Table(
     "health_results",

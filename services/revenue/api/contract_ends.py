@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from kejing.revenue.v1 import events_pb2
-from services.revenue.api.wire import from_day
 from services.revenue.storage import contract_ends
 from services.shared.db import Write
+from services.shared.rpc.wire import to_date
 
 EVENT_ITEMS = 500
 
@@ -16,7 +16,7 @@ async def tell_contract_ends(write: Write, customer_ids: Iterable[UUID]) -> None
     changed = await contract_ends.refresh(write, customer_ids)
     ends = [
         events_pb2.ContractEnd(
-            customer_id=str(row.customer_id), last_contract_end=from_day(row.last_contract_end), version=row.version
+            customer_id=str(row.customer_id), last_contract_end=to_date(row.last_contract_end), version=row.version
         )
         for row in changed
     ]

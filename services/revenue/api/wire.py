@@ -5,7 +5,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 from sqlalchemy import Row
 
@@ -13,25 +12,13 @@ from kejing.revenue.v1 import order_pb2, orders_service_pb2
 from services.revenue.domain.order import OrderTerms, Status
 from services.revenue.domain.term import parse_month
 from services.shared.errors import InvalidArgument
+from services.shared.rpc.wire import from_date, to_date
 
 NANOS = 10**9
 
 
-def to_day(field: str, value: Date) -> date:
-    """Raises InvalidArgument where the three numbers are no day of the calendar."""
-    try:
-        return date(value.year, value.month, value.day)
-    except ValueError:
-        shown = f"{value.year:04}-{value.month:02}-{value.day:02}"
-        raise InvalidArgument(field, shown, "it must be a day of the calendar") from None
-
-
 def optional_day(request: Any, field: str) -> date | None:
-    return to_day(field, getattr(request, field)) if request.HasField(field) else None
-
-
-def from_day(day: date | None) -> Date | None:
-    return Date(year=day.year, month=day.month, day=day.day) if day else None
+    return from_date(field, getattr(request, field)) if request.HasField(field) else None
 
 
 def to_amount(field: str, value: Money) -> Decimal:
@@ -70,7 +57,7 @@ def to_terms(request: orders_service_pb2.CreateOrderRequest | orders_service_pb2
     price = to_amount(priced, money)
     if not request.HasField("term_start"):
         raise InvalidArgument("term_start", "", "it must be given")
-    start = to_day("term_start", request.term_start)
+    start = from_date("term_start", request.term_start)
     if request.status and request.status not in _STATUS:
         raise InvalidArgument("status", request.status, "it must be a status of the contract")
     return OrderTerms(
@@ -95,10 +82,10 @@ def to_order(row: Row[Any]) -> order_pb2.Order:
         product=row.product,
         amount=from_amount(row.amount, row.currency),
         monthly_price=from_amount(row.monthly_price, row.currency),
-        signed_date=from_day(row.signed_date),
-        term_start=from_day(row.term_start),
-        term_end=from_day(row.term_end),
-        last_day=from_day(row.last_day),
+        signed_date=to_date(row.signed_date),
+        term_start=to_date(row.term_start),
+        term_end=to_date(row.term_end),
+        last_day=to_date(row.last_day),
         counts_to_mrr=row.counts_to_mrr,
         renews_order_id=str(row.renews_order_id or ""),
         status=order_pb2.OrderStatus.Value(f"ORDER_STATUS_{row.status}"),

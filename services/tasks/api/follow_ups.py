@@ -10,9 +10,10 @@ from services.shared.db import Database, Write
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.shared.rpc.caller import caller
+from services.shared.rpc.wire import from_timestamp
 from services.tasks.api.parties import Parties
 from services.tasks.api.task_messages import to_facts
-from services.tasks.api.wire_time import set_instant, to_instant
+from services.tasks.api.wire_time import set_instant
 from services.tasks.domain.notices import Reminders
 from services.tasks.domain.task import TaskAction, state_after
 from services.tasks.storage import follow_ups, tasks
@@ -38,7 +39,7 @@ class FollowUpsServicer(follow_ups_service_pb2_grpc.FollowUpsServiceServicer):
                 known.check()
                 occurred_at = write.now
                 if request.HasField("occurred_at"):
-                    occurred_at = to_instant("occurred_at", request.occurred_at)
+                    occurred_at = from_timestamp("occurred_at", request.occurred_at)
                 if occurred_at > write.now:
                     raise InvalidArgument(
                         "occurred_at", occurred_at.isoformat(), "it must not lie in the future", "OCCURRED_IN_FUTURE"

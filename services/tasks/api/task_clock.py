@@ -8,8 +8,8 @@ from services.shared.clock import Clock
 from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.errors import NotFound
+from services.shared.rpc.wire import from_timestamp
 from services.tasks.api.task_messages import to_facts
-from services.tasks.api.wire_time import to_instant
 from services.tasks.domain.notices import Reminders, check_notice
 from services.tasks.storage import notices, parties, tasks
 
@@ -24,7 +24,10 @@ class TaskClock:
     async def NoticeTask(
         self, request: tasks_service_pb2.NoticeTaskRequest, context: Any
     ) -> tasks_service_pb2.NoticeTaskResponse:
-        due_at, deadline_at = to_instant("due_at", request.due_at), to_instant("deadline_at", request.deadline_at)
+        due_at, deadline_at = (
+            from_timestamp("due_at", request.due_at),
+            from_timestamp("deadline_at", request.deadline_at),
+        )
         overdue = request.kind == task_pb2.NOTICE_KIND_OVERDUE
         check_notice(overdue=overdue, due_at=due_at, deadline_at=deadline_at, now=self._clock())
         async with self._db.transaction() as write:
@@ -69,7 +72,7 @@ class TaskClock:
         size = page_size(request.page_size)
         before = None
         if request.HasField("unnoticed_before"):
-            before = to_instant("unnoticed_before", request.unnoticed_before)
+            before = from_timestamp("unnoticed_before", request.unnoticed_before)
         async with self._db.read() as read:
             rows = await tasks.open_page(read, before, page_start(request), size + 1)
         facts = (to_facts(row, self._reminders) for row in rows[:size])

@@ -13,11 +13,12 @@ from services.shared.db import Database, Write
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.errors import FailedPrecondition, NotFound
 from services.shared.rpc.caller import caller
+from services.shared.rpc.wire import from_timestamp
 from services.tasks.api.new_tasks import deadline_columns, new_task
 from services.tasks.api.parties import Parties
 from services.tasks.api.task_clock import TaskClock
 from services.tasks.api.task_messages import to_facts, to_postponement, to_task
-from services.tasks.api.wire_time import to_deadline, to_instant
+from services.tasks.api.wire_time import to_deadline
 from services.tasks.domain.deadline import Deadline, moved_deadline, new_deadline
 from services.tasks.domain.notices import Reminders
 from services.tasks.domain.task import TaskAction, check_cancelling, check_reopening, state_after
@@ -89,7 +90,7 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
             process_id=UUID(request.process_id) if request.process_id else None,
             states=states,
             overdue_at=now if request.overdue else None,
-            due_before=to_instant("due_before", request.due_before) if request.HasField("due_before") else None,
+            due_before=from_timestamp("due_before", request.due_before) if request.HasField("due_before") else None,
         )
         async with self._db.read() as read:
             rows = await tasks.page(read, wanted, page_start(request), size + 1)

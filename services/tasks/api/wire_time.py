@@ -1,20 +1,13 @@
 """Instants and deadlines on the wire."""
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kejing.tasks.v1 import task_pb2
 from services.shared.errors import InvalidArgument
+from services.shared.rpc.wire import from_date
 from services.tasks.domain.deadline import Deadline
-
-
-def to_instant(field: str, stamp: Timestamp) -> datetime:
-    """The instant in UTC, to the microsecond. Raises InvalidArgument where it is none."""
-    try:
-        return stamp.ToDatetime(UTC)
-    except (ValueError, OverflowError) as error:
-        raise InvalidArgument(field, stamp.seconds, "it must be an instant of the years 1 to 9999") from error
 
 
 def set_instant(stamp: Timestamp, instant: datetime | None) -> None:
@@ -25,12 +18,7 @@ def set_instant(stamp: Timestamp, instant: datetime | None) -> None:
 
 def to_deadline(field: str, deadline: task_pb2.Deadline) -> Deadline:
     """Raises InvalidArgument where date or time don't exist."""
-    day = deadline.date
-    try:
-        when = date(day.year, day.month, day.day)
-    except (ValueError, OverflowError) as error:
-        shown = f"{day.year}-{day.month}-{day.day}"
-        raise InvalidArgument(f"{field}.date", shown, "it must be a whole date of the calendar") from error
+    when = from_date(f"{field}.date", deadline.date)
     if not deadline.HasField("time"):
         return Deadline(when)
     at = deadline.time
