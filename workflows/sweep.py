@@ -76,7 +76,7 @@ async def start_missing_processes(temporal: Client, clients: Clients, zone: str)
 
 
 async def start_owed_alerts(temporal: Client, clients: Clients, now: datetime) -> int:
-    """Starts the fan-out of every range that still owes alerts, unless it runs; answers how many such ranges there are."""
+    """Starts the fan-out of every range that still owes alerts, unless it runs; answers how many ranges owe some."""
     count = 0
     async for order in owed_alerts(clients, done_before=now - OWED):
         await start_owed(temporal, order)

@@ -123,7 +123,7 @@ async def unalerted_page(
     the longest waiting first, after (done_at, run_id, number) `after`."""
     keys = (evaluation_ranges.c.done_at, evaluation_ranges.c.run_id, evaluation_ranges.c.number)
     query = (
-        select(*keys, evaluations.c.week)
+        select(evaluation_ranges, evaluations.c.week)
         .join(evaluations, evaluations.c.id == evaluation_ranges.c.run_id)
         .where(evaluation_ranges.c.done_at < done_before)
         .where(evaluation_ranges.c.transitions > literal_column("0"))  # as in the partial index
