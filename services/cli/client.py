@@ -1,6 +1,8 @@
 """Calls of the commands to the services: where a service is, who calls, and a deadline for each call."""
 
 import os
+import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +16,12 @@ from deploy.local.state import State
 from services.cli.failure import CommandFailed
 
 DEADLINE_SECONDS = 30.0
+AGAIN_SECONDS = 60.0
+"""So long a write that was answered UNAVAILABLE is sent again."""
 OPTIONS = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
 
 Stub = TypeVar("Stub")
+Answer = TypeVar("Answer")
 
 
 def address(part: str) -> str:
@@ -71,8 +76,29 @@ def new_request_id() -> str:
     return f"cli-{uuid.uuid4()}"
 
 
+def persist(attempt: Callable[[], Answer]) -> Answer:
+    """What `attempt` answers. While that is UNAVAILABLE, nobody knows whether it took effect, and it is made again.
+
+    Args:
+        attempt: a write, with the same request_id each time: a person who typed it again would give a second one.
+    """
+    give_up, told = time.monotonic() + AGAIN_SECONDS, False
+    while True:
+        try:
+            return attempt()
+        except grpc.RpcError as error:
+            failed: Any = error
+            if failed.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > give_up:
+                raise
+            if not told:
+                print(f"kejing: UNAVAILABLE: {failed.details()}; sending it again", file=sys.stderr)
+                told = True
+        time.sleep(0.5)
+
+
 class Connection:
-    """Stubs whose calls carry the token of one employee and a deadline of 30 s where none is given."""
+    """Stubs whose calls carry the token of one employee and a deadline of 30 s where none is given. A call that is
+    answered once and has a request_id persists by itself."""
 
     def __init__(self, login: str) -> None:
         self._signed = _Signed(call_metadata(login))
@@ -136,7 +162,18 @@ class _Signed(
         )
         return continuation(signed, request)
 
-    intercept_unary_unary: Any = _call
+    def _persisting(self, continuation: Any, details: Any, request: Any) -> Any:
+        if not getattr(request, "request_id", ""):
+            return self._call(continuation, details, request)
+
+        def attempt() -> Any:
+            call = self._call(continuation, details, request)
+            call.result()
+            return call
+
+        return persist(attempt)
+
+    intercept_unary_unary: Any = _persisting
     intercept_unary_stream: Any = _call
     intercept_stream_unary: Any = _call
     intercept_stream_stream: Any = _call

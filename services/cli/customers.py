@@ -1,6 +1,5 @@
 """`kejing customers …` and `kejing import …`: looking at customers, and taking files of other systems in."""
 
-import csv
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ADMIN, As, Json, Rejected
 
 app = typer.Typer()
 customers = typer.Typer(no_args_is_help=True)
@@ -93,9 +92,6 @@ File = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=Fals
 MappingFile = Annotated[
     Path, typer.Option("--mapping", metavar="FILE", exists=True, dir_okay=False, help="What its columns mean (YAML).")
 ]
-Rejected = Annotated[
-    Path | None, typer.Option("--rejected", metavar="FILE", help="Write the rows that were not taken there, as CSV.")
-]
 
 
 @imports.command("customers")
@@ -134,6 +130,7 @@ def _import(
     from kejing.customers.v1 import customers_service_pb2_grpc
     from services.cli.client import connect, new_request_id
     from services.cli.output import console, print_json
+    from services.cli.sheets import show_rejected, write_rejected
 
     start = read_mapping(mapping)
     start.request_id = new_request_id()
@@ -151,11 +148,7 @@ def _import(
     words = ("created", "updated", "unchanged", "superseded", "rejected")
     counts = ", ".join(f"{getattr(result, word)} {word}" for word in words)
     console().print(f"{result.rows_read} rows read: {counts}")
-    for row in result.rejected_rows[:5]:
-        place = f"line {row.line}" + (f", {row.column} {row.value!r}" if row.column else "")
-        console().print(f"  {place}: {row.reason}", markup=False)
-    if len(result.rejected_rows) > 5:
-        console().print(f"  … and {len(result.rejected_rows) - 5} more" + ("" if rejected else "; see --rejected FILE"))
+    show_rejected(result.rejected_rows, rejected)
 
 
 def upload(request: Any, start: Any, file: Path) -> Iterator[Any]:
@@ -206,21 +199,6 @@ def read_mapping(path: Path) -> Any:
         return import_pb2.ImportStart(source=content["source"], mapping=mapping)
     except (TypeError, ValueError, AttributeError) as error:
         raise CommandFailed(f"{path} is no mapping: {error}") from error
-
-
-def write_rejected(path: Path, rows: Any) -> None:
-    """Writes RejectedRow messages as CSV, in UTF-8 with a byte-order mark, which spreadsheets look for.
-
-    Raises:
-        CommandFailed: the file can't be written.
-    """
-    try:
-        with path.open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["line", "column", "value", "reason"])
-            writer.writerows((row.line, row.column, row.value, row.reason) for row in rows)
-    except OSError as error:
-        raise CommandFailed(f"{path} can't be written: {error.strerror}") from error
 
 
 def _owners(customer: Any) -> str:

@@ -30,17 +30,3 @@ def lines_of(error: Any) -> list[str]:
         elif detail.Unpack(condition):
             lines += [f"  missing {each.subject or each.type}: {each.description}" for each in condition.violations]
     return lines
-
-
-def reason_of(error: Any) -> str:
-    """The stable reason that an rpc's error states; empty where it states none.
-
-    Args:
-        error: a grpc.RpcError as a call raises it.
-    """
-    from google.rpc import error_details_pb2
-    from grpc_status import rpc_status
-
-    info = error_details_pb2.ErrorInfo()
-    status = rpc_status.from_call(error)
-    return next((info.reason for detail in status.details if detail.Unpack(info)), "") if status else ""

@@ -1,11 +1,12 @@
 """`kejing health …`: how healthy customers are, by which rules, and evaluations on demand."""
 
 import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from services.cli.conditions import condition_of, condition_text, text_of
 from services.cli.failure import CommandFailed
 from services.cli.options import ADMIN, As, Json
 
@@ -13,7 +14,6 @@ app = typer.Typer()
 health = typer.Typer(no_args_is_help=True)
 app.add_typer(health, name="health", help="Health of customers.")
 
-SIGNS = {1: "<", 2: "≤", 3: "=", 4: "≠", 5: "≥", 6: ">"}
 POLL_SECONDS = 0.2
 
 Week = Annotated[str, typer.Option(metavar="YYYY-Wnn", help="ISO week; the last one without.")]
@@ -62,24 +62,68 @@ def list_history(
 
 
 @health.command("rules")
-def show_rules(login: As = ADMIN, as_json: Json = False) -> None:
-    """Show the rule set that is in force."""
-    from kejing.health.v1 import health_service_pb2, health_service_pb2_grpc
-    from services.cli.client import connect
-    from services.cli.output import show_one
+def show_rules(
+    rule_set: Annotated[str, typer.Argument(metavar="[ID]", help="The rule set; the one in force without.")] = "",
+    login: As = ADMIN,
+    as_json: Json = False,
+) -> None:
+    """Show a rule set."""
+    from kejing.health.v1.health_service_pb2 import GetRuleSetRequest
 
-    with connect(login) as kejing:
-        stub = kejing.stub(health_service_pb2_grpc.HealthServiceStub)
-        answer = stub.GetRuleSet(health_service_pb2.GetRuleSetRequest())
-    fields: dict[str, Any] = {
-        "name": "name",
-        "version": "version",
-        "in force since": "published_at",
-        "at risk if": lambda row: condition_text(row.at_risk),
-        "excellent if": lambda row: condition_text(row.excellent),
-        "data needed": lambda row: f"{float(row.minimum_data_share.value):.0%} of the conditions",
-    }
-    show_one(answer, answer.rule_set, fields, as_json=as_json)
+    _show_rules(_health(login, "GetRuleSet", GetRuleSetRequest(rule_set_id=rule_set)), as_json=as_json)
+
+
+@health.command("rules-list")
+def list_rules(
+    size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
+    page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
+    login: As = ADMIN,
+    as_json: Json = False,
+) -> None:
+    """List rule sets, newest version first; the one published last is in force."""
+    from kejing.health.v1.health_service_pb2 import ListRuleSetsRequest
+    from services.cli.output import show
+
+    answer = _health(login, "ListRuleSets", ListRuleSetsRequest(page_size=size, page_token=page))
+    columns = {name: RULES[name] for name in ("version", "name", "at risk if", "excellent if", "published", "id")}
+    show(answer, answer.rule_sets, columns, as_json=as_json)
+
+
+@health.command("rules-create")
+def create_rules(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.yaml",
+            exists=True,
+            dir_okay=False,
+            help="name, at_risk, excellent and, if wanted, minimum_data_share. A level is a comparison such as "
+            "tickets_14d >= 5, or `all:` or `any:` with a list of levels, or `not:` with one.",
+        ),
+    ],
+    login: As = ADMIN,
+    as_json: Json = False,
+) -> None:
+    """Save a rule set under the next version; it is not in force before it is published."""
+    from kejing.health.v1.health_service_pb2 import CreateRuleSetRequest
+    from services.cli.client import new_request_id
+
+    asked = CreateRuleSetRequest(request_id=new_request_id(), rule_set=read_rules(file))
+    _show_rules(_health(login, "CreateRuleSet", asked), as_json=as_json)
+
+
+@health.command("rules-publish")
+def publish_rules(
+    rule_set: Annotated[str, typer.Argument(metavar="ID", help="The rule set.")],
+    login: As = ADMIN,
+    as_json: Json = False,
+) -> None:
+    """Put a rule set in force for the evaluations that are planned from now on."""
+    from kejing.health.v1.health_service_pb2 import PublishRuleSetRequest
+    from services.cli.client import new_request_id
+
+    asked = PublishRuleSetRequest(request_id=new_request_id(), rule_set_id=rule_set)
+    _show_rules(_health(login, "PublishRuleSet", asked), as_json=as_json)
 
 
 @health.command("metrics")
@@ -138,26 +182,58 @@ def evaluate(
     show_one(answer, answer.evaluation, fields, as_json=as_json)
 
 
-def condition_text(condition: Any) -> str:
-    """A condition as people read it: "a ≥ 1 or (b < 2 and not c = 3)"."""
-    kind = condition.WhichOneof("kind")
-    match kind:
-        case "comparison":
-            return text_of(condition.comparison)
-        case "negated":
-            return f"not ({condition_text(condition.negated)})"
-    word = " and " if kind == "all" else " or "
-    return word.join(_parts(getattr(condition, kind).conditions))
+def read_rules(path: Path) -> Any:
+    """The NewRuleSet that a YAML file describes.
+
+    Raises:
+        CommandFailed: it is no such file; names what is wrong.
+    """
+    import yaml
+    from google.protobuf.message import DecodeError
+    from google.type.decimal_pb2 import Decimal
+
+    from kejing.health.v1.health_pb2 import NewRuleSet
+
+    try:
+        # Everything stays text: YAML would make a rounded number of 0.50.
+        content = yaml.load(path.read_text("utf-8-sig"), yaml.BaseLoader)  # noqa: S506 - BaseLoader makes text only
+        if not isinstance(content, dict) or content.keys() - {"minimum_data_share"} != {"name", "at_risk", "excellent"}:
+            raise CommandFailed(f"{path} must hold name, at_risk and excellent, and may hold minimum_data_share")
+        rules = NewRuleSet(
+            name=content["name"],
+            at_risk=condition_of(content["at_risk"], "at_risk"),
+            excellent=condition_of(content["excellent"], "excellent"),
+        )
+        if share := content.get("minimum_data_share"):
+            rules.minimum_data_share.CopyFrom(Decimal(value=share))
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, DecodeError, RecursionError) as error:
+        raise CommandFailed(f"{path} is no rule set: {error}") from error
+    return rules
 
 
-def _parts(conditions: Any) -> Iterator[str]:
-    for part in conditions:
-        text = condition_text(part)
-        yield f"({text})" if part.WhichOneof("kind") in ("all", "any") else text
+def _health(login: str, method: str, request: Any) -> Any:
+    from kejing.health.v1.health_service_pb2_grpc import HealthServiceStub
+    from services.cli.client import connect
+
+    with connect(login) as kejing:
+        return getattr(kejing.stub(HealthServiceStub), method)(request)
 
 
-def text_of(comparison: Any) -> str:
-    return f"{comparison.field} {SIGNS[comparison.operator]} {comparison.value}"
+def _show_rules(answer: Any, *, as_json: bool) -> None:
+    from services.cli.output import show_one
+
+    show_one(answer, answer.rule_set, RULES, as_json=as_json)
+
+
+RULES: dict[str, Any] = {
+    "name": "name",
+    "version": "version",
+    "at risk if": lambda row: condition_text(row.at_risk),
+    "excellent if": lambda row: condition_text(row.excellent),
+    "data needed": lambda row: f"{float(row.minimum_data_share.value):.0%} of the conditions",
+    "published": "published_at",
+    "id": "id",
+}
 
 
 def _rules_version(row: Any) -> str:

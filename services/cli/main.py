@@ -14,7 +14,7 @@ import services.cli
 from deploy.local.topology import WrongPortBase
 from services.cli.failure import CommandFailed, lines_of
 
-SHARED = {"client", "failure", "main", "options", "output", "stack_view"}
+SHARED = {"client", "conditions", "failure", "main", "options", "output", "sheets", "stack_view"}
 """Modules without commands, which commands share; some load slow libraries."""
 
 

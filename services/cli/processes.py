@@ -1,13 +1,12 @@
 """`kejing definitions …` and `kejing processes …`: how work with customers flows, and where each process stands."""
 
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from services.cli.failure import CommandFailed, reason_of
+from services.cli.failure import CommandFailed
 from services.cli.options import ADMIN, As, Json
 
 app = typer.Typer()
@@ -20,8 +19,6 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The process.")]
 Reason = Annotated[str, typer.Option(help="Why.")]
 Size = Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")]
 Page = Annotated[str, typer.Option("--page", metavar="TOKEN", help="The next_page_token of the page before.")]
-ANSWER_SECONDS = 60.0
-"""So long a command waits to learn what became of its order."""
 
 DEFINITION: dict[str, Any] = {
     "key": "key", "version": "version", "state": "state", "name": "name", "theme": "theme_key",
@@ -214,23 +211,8 @@ def _order(login: str, method: str, *, as_json: bool, **fields: str) -> None:
 
     asked = getattr(processes_service_pb2, f"{method}Request")(request_id=new_request_id(), **fields)
     with connect(login) as kejing:
-        answer = _answer(getattr(kejing.stub(processes_service_pb2_grpc.ProcessesServiceStub), method), asked)
+        answer = getattr(kejing.stub(processes_service_pb2_grpc.ProcessesServiceStub), method)(asked)
     _show_process(answer, as_json=as_json)
-
-
-def _answer(order: Any, asked: Any) -> Any:
-    """The answer to an order. While nobody knows what became of it, it is sent again under its request_id: a person who
-    typed it again would give a second one."""
-    import grpc
-
-    give_up = time.monotonic() + ANSWER_SECONDS
-    while True:
-        try:
-            return order(asked)
-        except grpc.RpcError as error:
-            if reason_of(error) != "OUTCOME_UNKNOWN" or time.monotonic() > give_up:
-                raise
-        time.sleep(0.5)
 
 
 def _definitions(login: str, method: str, request: Any) -> Any:

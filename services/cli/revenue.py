@@ -1,14 +1,17 @@
 """`kejing orders …` and `kejing mrr`: contract orders, and what recurs."""
 
 import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ADMIN, As, Csv, Json, Rejected
+from services.cli.sheets import REPORTED, BadCell, Cells, RejectedRow, Sheet, show_rejected, to_day, write_rejected
 
 app = typer.Typer()
 orders = typer.Typer(no_args_is_help=True)
@@ -16,7 +19,14 @@ app.add_typer(orders, name="orders", help="Contract orders.")
 
 AMOUNT = re.compile(r"-?[0-9][0-9,]{0,17}(\.[0-9]{1,9})?", re.ASCII)
 
+BATCH = 500
+IMPORT_SECONDS = 3600.0
+"""How long an import may take."""
+NEEDED = ("number", "customer_external_id", "product", "term_start")
+OTHERS = ("amount", "monthly_price", "currency", "signed_date", "term_end", "counts_to_mrr", "renews_number", "status")
+
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The order.")]
 
 
 @orders.command("list")
@@ -66,9 +76,8 @@ def create_order(
     as_json: Json = False,
 ) -> None:
     """Enter an order."""
-    from kejing.revenue.v1 import order_pb2, orders_service_pb2, orders_service_pb2_grpc
-    from services.cli.client import connect, new_request_id
-    from services.cli.output import show_one
+    from kejing.revenue.v1 import order_pb2, orders_service_pb2
+    from services.cli.client import new_request_id
 
     if bool(amount) == bool(monthly):
         raise CommandFailed("give --amount for the whole term, or --monthly for each month")
@@ -86,11 +95,96 @@ def create_order(
         renews_order_id=renews,
         status=order_pb2.ORDER_STATUS_DRAFT if draft else order_pb2.ORDER_STATUS_EFFECTIVE,
     )
+    _show_order(_orders(login, "CreateOrder", wanted), as_json=as_json)
+
+
+@orders.command("get")
+def get_order(order: Id, login: As = ADMIN, as_json: Json = False) -> None:
+    """Show one order."""
+    from kejing.revenue.v1.orders_service_pb2 import GetOrderRequest
+
+    _show_order(_orders(login, "GetOrder", GetOrderRequest(order_id=order)), as_json=as_json)
+
+
+@orders.command("confirm")
+def confirm_order(order: Id, login: As = ADMIN, as_json: Json = False) -> None:
+    """Make a draft effective."""
+    from kejing.revenue.v1.orders_service_pb2 import ConfirmOrderRequest
+    from services.cli.client import new_request_id
+
+    asked = ConfirmOrderRequest(request_id=new_request_id(), order_id=order)
+    _show_order(_orders(login, "ConfirmOrder", asked), as_json=as_json)
+
+
+@orders.command("void")
+def void_order(
+    order: Id, reason: Annotated[str, typer.Option(help="Why.")], login: As = ADMIN, as_json: Json = False
+) -> None:
+    """Take an order back, for good."""
+    from kejing.revenue.v1.orders_service_pb2 import VoidOrderRequest
+    from services.cli.client import new_request_id
+
+    asked = VoidOrderRequest(request_id=new_request_id(), order_id=order, reason=reason)
+    _show_order(_orders(login, "VoidOrder", asked), as_json=as_json)
+
+
+@orders.command("import")
+def import_orders(file: Csv, rejected: Rejected = None, login: As = ADMIN, as_json: Json = False) -> None:
+    """Take orders in: new numbers are entered, known ones brought to the row's values.
+
+    Columns: number, customer_external_id, product, term_start, amount or monthly_price; if wanted currency (CNY),
+    signed_date, term_end, counts_to_mrr (true or false; true), renews_number, status (draft, effective or void;
+    effective).
+    """
+    from kejing.revenue.v1 import orders_service_pb2_grpc
+    from kejing.revenue.v1.orders_service_pb2 import ImportOrdersRequest, ImportOrdersResponse, RejectedOrderRow
+    from services.cli.client import connect, new_request_id, persist
+    from services.cli.output import console, print_json
+
+    sheet, import_id = Sheet(file, NEEDED, OTHERS), new_request_id()
+    if not {"amount", "monthly_price"} & set(sheet.columns):
+        raise CommandFailed(f"{file}: its heading lacks amount or monthly_price")
+    if rejected:
+        write_rejected(rejected, ())  # before anything is taken in, so that a wrong path costs nothing
+
+    def attempt() -> ImportOrdersResponse:
+        bad = ImportOrdersResponse()
+
+        def good() -> Iterator[Any]:
+            for row in sheet:
+                try:
+                    yield _order_row(row)
+                except BadCell as error:
+                    bad.rejected += 1
+                    if len(bad.rejections) < REPORTED:
+                        bad.rejections.append(
+                            RejectedOrderRow(line=row.line, number=row.cells["number"], field=error.column,
+                                             value=error.value, reason="INVALID_FIELD", message=error.reason)
+                        )  # fmt: skip
+
+        def batches() -> Iterator[ImportOrdersRequest]:
+            rows, number = good(), 0
+            while batch := list(islice(rows, BATCH)):
+                number += 1
+                yield ImportOrdersRequest(request_id=f"{import_id}-{number}", rows=batch)
+
+        answer: ImportOrdersResponse = stub.ImportOrders(batches(), timeout=IMPORT_SECONDS)
+        answer.rejected += bad.rejected
+        answer.rejections.extend(bad.rejections)
+        return answer
+
     with connect(login) as kejing:
-        answer = kejing.stub(orders_service_pb2_grpc.OrdersServiceStub).CreateOrder(wanted)
-    fields: dict[str, Any] = {"id": "id", "number": "number", "price": _price, "from": "term_start", "to": "term_end",
-              "counts until": "last_day", "status": "status"}  # fmt: skip
-    show_one(answer, answer.order, fields, as_json=as_json)
+        stub: Any = kejing.stub(orders_service_pb2_grpc.OrdersServiceStub)
+        answer = persist(attempt)
+    shown = sorted(RejectedRow(row.line, row.field, row.value, row.message) for row in answer.rejections)
+    if rejected:
+        write_rejected(rejected, shown)
+    if as_json:
+        print_json(answer)
+        return
+    counts = ", ".join(f"{getattr(answer, word)} {word}" for word in ("created", "updated", "unchanged", "rejected"))
+    console().print(counts)
+    show_rejected(shown, rejected)
 
 
 @app.command()
@@ -132,6 +226,59 @@ def mrr_table(months: Any) -> Any:
         shown = [f"{amount_of(totals[c].mrr):,.2f}" if c in totals else "—" for c in currencies]
         table.add_row(month.month, *shown, str(sum(total.orders for total in month.totals)))
     return table
+
+
+def _order_row(row: Cells) -> Any:
+    """The OrderRow that a line of a file means. Raises BadCell."""
+    from kejing.revenue.v1.order_pb2 import OrderStatus
+    from kejing.revenue.v1.orders_service_pb2 import OrderRow
+
+    cells = row.cells
+    if cells.get("amount") and cells.get("monthly_price"):
+        raise BadCell("monthly_price", cells["monthly_price"], "there may be an amount or a monthly price, not both")
+    prices = {}
+    for column in ("amount", "monthly_price"):
+        try:
+            prices[column] = _money(cells.get(column, ""), cells.get("currency") or "CNY")
+        except CommandFailed as error:
+            raise BadCell(column, cells[column], str(error)) from error
+    status = cells.get("status", "").upper() or "EFFECTIVE"
+    if status not in ("DRAFT", "EFFECTIVE", "VOID"):
+        raise BadCell("status", cells["status"], "it must be draft, effective or void")
+    counts = cells.get("counts_to_mrr", "").lower() or "true"
+    if counts not in ("true", "false"):
+        raise BadCell("counts_to_mrr", cells["counts_to_mrr"], "it must be true or false")
+    return OrderRow(
+        line=row.line,
+        number=cells["number"],
+        customer_external_id=cells["customer_external_id"],
+        product=cells["product"],
+        **prices,
+        signed_date=to_day(row, "signed_date"),
+        term_start=to_day(row, "term_start"),
+        term_end=to_day(row, "term_end"),
+        counts_to_mrr=counts == "true",
+        renews_number=cells.get("renews_number", ""),
+        status=OrderStatus.Value(f"ORDER_STATUS_{status}"),
+    )
+
+
+def _orders(login: str, method: str, request: Any) -> Any:
+    from kejing.revenue.v1.orders_service_pb2_grpc import OrdersServiceStub
+    from services.cli.client import connect
+
+    with connect(login) as kejing:
+        return getattr(kejing.stub(OrdersServiceStub), method)(request)
+
+
+def _show_order(answer: Any, *, as_json: bool) -> None:
+    from services.cli.output import show_one
+
+    fields: dict[str, Any] = {"id": "id", "number": "number", "customer": "customer_id", "product": "product",
+              "price": _price, "signed": "signed_date", "from": "term_start", "to": "term_end",
+              "counts until": "last_day", "recurs": "counts_to_mrr", "renews": "renews_order_id", "status": "status",
+              "void because": "void_reason"}  # fmt: skip
+    show_one(answer, answer.order, fields, as_json=as_json)
 
 
 def _price(order: Any) -> str:
