@@ -1,9 +1,11 @@
 """How commands print what a service answered: a table for people, JSON for programs."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
@@ -54,6 +56,11 @@ def print_json(answer: Message) -> None:
     print(MessageToJson(answer, ensure_ascii=False, always_print_fields_with_no_presence=True))
 
 
+def business_zone() -> ZoneInfo:
+    """The zone in which people read instants: the one that the stack of this environment reckons in."""
+    return ZoneInfo(os.environ.get("KEJING_BUSINESS_TIME_ZONE") or "Asia/Shanghai")
+
+
 def console() -> Any:
     """Where tables go; without a terminal lines are not broken, so that `grep` finds whole rows."""
     from rich.console import Console
@@ -98,9 +105,13 @@ def _text(value: object) -> str:
     match value.DESCRIPTOR.full_name:
         case "google.protobuf.Timestamp":
             instant: datetime = any_value.ToDatetime(tzinfo=UTC)
-            return instant.astimezone().isoformat(sep=" ", timespec="seconds")
+            return instant.astimezone(business_zone()).isoformat(sep=" ", timespec="seconds")
         case "google.type.Date":
             return date(any_value.year, any_value.month, any_value.day).isoformat() if any_value.year else "—"
+        case "google.type.TimeOfDay":
+            return time(any_value.hours, any_value.minutes, any_value.seconds).isoformat()
+        case "kejing.tasks.v1.Deadline":
+            return " ".join(_text(part) for _, part in any_value.ListFields())
         case "google.type.Money":
             amount = Decimal(any_value.units) + Decimal(any_value.nanos) / 10**9
             return f"{any_value.currency_code} {amount:,.2f}"

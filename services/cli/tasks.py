@@ -23,13 +23,13 @@ Size = Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many
 Page = Annotated[str, typer.Option("--page", metavar="TOKEN", help="The next_page_token of the page before.")]
 
 COLUMNS: dict[str, Any] = {
-    "deadline": "deadline_at", "overdue": lambda task: "overdue" if task.overdue else "", "state": "state",
+    "deadline": "deadline", "overdue": lambda task: "overdue" if task.overdue else "", "state": "state",
     "title": "title", "theme": "theme_key", "customer": "customer_id", "id": "id",
 }  # fmt: skip
 FIELDS: dict[str, Any] = {
     name.replace("_", " "): name
     for name in (
-        "title", "state", "theme_key", "priority", "deadline_at", "overdue", "original_deadline_at",
+        "title", "state", "theme_key", "priority", "deadline", "overdue", "original_deadline_at",
         "postponement_count", "description", "customer_id", "assignee_id", "origin", "process_id", "stage_key",
         "required", "created_at", "created_by", "closed_at", "closed_by", "cancel_reason", "id",
     )

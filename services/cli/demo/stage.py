@@ -15,6 +15,7 @@ from services.cli.demo.data.customers import Customer, customers
 from services.cli.demo.data.orders import Order, orders
 from services.cli.demo.teller import Teller
 from services.cli.failure import CommandFailed, lines_of
+from services.cli.output import business_zone
 
 T = TypeVar("T")
 
@@ -107,8 +108,7 @@ def set_up() -> Stage:
     """A stage for the stack of this home. Raises CommandFailed where everybody would be the same person."""
     if os.environ.get("KEJING_TOKEN"):
         raise CommandFailed("unset KEJING_TOKEN: the story is played by several employees")
-    zone = ZoneInfo(os.environ.get("KEJING_BUSINESS_TIME_ZONE") or "Asia/Shanghai")
-    return Stage(Teller(), zone)
+    return Stage(Teller(), business_zone())
 
 
 def _code(error: Any) -> grpc.StatusCode:
