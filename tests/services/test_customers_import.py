@@ -1,25 +1,29 @@
 """Files come in: what is new, what changed, what is rejected, and what is refused as a whole."""
 
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from kejing.common.v1.events_pb2 import Event
-from kejing.customers.v1 import customer_pb2, events_pb2, import_pb2
+from kejing.customers.v1 import customer_pb2, import_pb2
 from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
-from kejing.identity.v1 import identity_service_pb2
-from kejing.identity.v1.employee_pb2 import ROLE_CSM
-from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from services.cli.customers import read_mapping
 from services.customers.storage.tables import customers, import_rows
-from services.shared.db.tables import outbox
-from tests.support.customers import REQUESTS, bring, csv_of, plain_mapping, upload
-from tests.support.eventually import eventually
+from tests.support.customers import (
+    REQUESTS,
+    bring,
+    by_external_id,
+    counts,
+    csv_of,
+    everything,
+    fresh,
+    plain_mapping,
+    told,
+    upload,
+)
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
@@ -27,48 +31,9 @@ DATA = Path(__file__).parents[1] / "data"
 RAVENSTACK = Path(os.environ.get("KEJING_RAVENSTACK") or Path(__file__).parents[3] / "shared/data/ravenstack")
 
 
-def fresh(word: str = "X") -> str:
-    return f"{word}-{uuid.uuid4().hex[:10]}"
-
-
-def counts(result: Any) -> dict[str, int]:
-    words = ("rows_read", "created", "updated", "unchanged", "superseded", "rejected")
-    return {word: getattr(result, word) for word in words if getattr(result, word)}
-
-
 @pytest.fixture
 async def stub(services: RunningServices) -> Any:
     return await services.stub(CustomersServiceStub)
-
-
-async def by_external_id(services: RunningServices, external_id: str) -> customer_pb2.Customer:
-    async with services.db("customers").read() as read:
-        found = await read.execute(select(customers.c.id).where(customers.c.external_id == external_id))
-    stub = await services.stub(CustomersServiceStub)
-    answer = await stub.GetCustomer(pb.GetCustomerRequest(customer_id=str(found.scalar_one())))
-    return answer.customer  # type: ignore[no-any-return]
-
-
-async def told(services: RunningServices, external_id: str) -> list[events_pb2.CustomerFacts]:
-    """What events told of a customer, oldest first."""
-    async with services.db("customers").read() as read:
-        rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
-    facts: list[events_pb2.CustomerFacts] = []
-    for row in rows:
-        payload = events_pb2.CustomersChanged()
-        Event.FromString(row).payload.Unpack(payload)
-        assert len(payload.customers) <= 500
-        facts += [each for each in payload.customers if each.external_id == external_id]
-    return facts
-
-
-async def everything(services: RunningServices) -> tuple[int, int]:
-    """How many customers and events there are."""
-    async with services.db("customers").read() as read:
-        many = [
-            (await read.execute(select(func.count()).select_from(table))).scalar_one() for table in (customers, outbox)
-        ]
-    return many[0], many[1]
 
 
 async def test_customers_come_in_with_number_and_event(services: RunningServices, stub: Any) -> None:
@@ -278,97 +243,6 @@ async def test_a_file_of_several_chunks_goes_in_whole(services: RunningServices,
         left = (await read.execute(select(func.count()).select_from(import_rows))).scalar_one()
     assert len(set(numbers)) == 2100
     assert left == 0
-
-
-async def test_contacts_come_in_by_the_external_ids_of_customer_and_contact(
-    services: RunningServices, stub: Any
-) -> None:
-    one, two = fresh(), fresh()
-    await bring(services, "ImportCustomers", [{"external_id": key, "name": key} for key in (one, two)])
-    row = {"customer_external_id": one, "external_id": "c1", "name": "周", "phone": "+86 138-0013-8000",
-           "wechat_id": "zhou", "post": "CTO", "email": "zhou@example.com"}  # fmt: skip
-    rows = [
-        row,
-        {**row, "customer_external_id": two},
-        {**row, "external_id": "c2", "name": "Adams", "email": ""},
-        {**row, "external_id": "c3", "email": "no-address"},
-        {**row, "external_id": "c4", "phone": "call me"},
-        {**row, "external_id": "c5", "name": ""},
-        {**row, "customer_external_id": "nobody", "external_id": "c6"},
-    ]
-    before = await everything(services)
-    result = await bring(services, "ImportContacts", rows)
-
-    assert counts(result) == {"rows_read": 7, "created": 3, "rejected": 4}
-    assert [(bad.line, bad.column) for bad in result.rejected_rows] == [
-        (5, "email"), (6, "phone"), (7, "name"), (8, "customer_external_id")
-    ]  # fmt: skip
-    assert await everything(services) == before  # contacts are personal: no event tells of them
-    customer = await by_external_id(services, one)
-    page = await stub.ListContacts(pb.ListContactsRequest(customer_id=customer.id, page_size=1))
-    rest = await stub.ListContacts(
-        pb.ListContactsRequest(customer_id=customer.id, page_size=1, page_token=page.next_page_token)
-    )
-    assert [contact.name for contact in (*page.contacts, *rest.contacts)] == ["Adams", "周"]
-    assert not rest.next_page_token
-
-    again = await bring(services, "ImportContacts", [{**row, "post": "CEO"}, {**row, "customer_external_id": two}])
-    assert counts(again) == {"rows_read": 2, "updated": 1, "unchanged": 1}
-
-
-async def employee(services: RunningServices) -> Any:
-    """A new employee whom customers knows of."""
-    admin = await services.stub(IdentityServiceStub)
-    request = identity_service_pb2.CreateEmployeeRequest(
-        request_id=fresh(), login=fresh("csm").lower(), display_name="CSM", role=ROLE_CSM
-    )
-    return (await admin.CreateEmployee(request)).employee
-
-
-async def test_owners_come_in_by_role_and_login(services: RunningServices, stub: Any) -> None:
-    one, first, second = fresh(), await employee(services), await employee(services)
-    await bring(services, "ImportCustomers", [{"external_id": one, "name": one}])
-    owner = {"customer_external_id": one, "role": "CSM", "login": first.login}
-
-    async def known() -> bool:
-        rows = [owner, {**owner, "role": "ANALYST", "login": second.login}]
-        result = await bring(services, "ImportOwners", rows)
-        assert result.rejected == 0
-        return True
-
-    await eventually(known)
-    customer = await by_external_id(services, one)
-    assert [(o.role, o.employee_id) for o in customer.owners] == [(1, first.id), (2, second.id)]
-    assert [(o.role, o.employee_id) for o in (await told(services, one))[-1].owners] == [(1, first.id), (2, second.id)]
-
-    again = await bring(services, "ImportOwners", [owner])
-    assert counts(again) == {"rows_read": 1, "unchanged": 1}
-    moved = await bring(services, "ImportOwners", [{**owner, "login": second.login}])
-    assert counts(moved) == {"rows_read": 1, "updated": 1}
-    owners = (await stub.ListOwners(pb.ListOwnersRequest(customer_id=customer.id))).owners
-    assert [o.employee_id for o in owners] == [second.id, second.id]
-    assert (await told(services, one))[-1].version == customer.version + 1
-
-
-async def test_owners_of_unknown_customers_roles_and_logins_are_rejected(services: RunningServices, stub: Any) -> None:
-    one = fresh()
-    await bring(services, "ImportCustomers", [{"external_id": one, "name": one}])
-    owner = {"customer_external_id": one, "role": "CSM", "login": "admin"}
-    rows = [
-        owner,
-        {**owner, "role": "FRIEND"},
-        {**owner, "role": "ANALYST", "login": "nobody-here"},
-        {**owner, "customer_external_id": "nobody"},
-    ]
-
-    async def admin_is_known() -> bool:
-        result = await bring(services, "ImportOwners", rows)
-        assert result.rejected == 3
-        return [(bad.line, bad.column, bad.value) for bad in result.rejected_rows] == [
-            (3, "role", "FRIEND"), (4, "login", "nobody-here"), (5, "customer_external_id", "nobody")
-        ]  # fmt: skip
-
-    assert await eventually(admin_is_known)
 
 
 async def test_a_foreign_export_goes_in_through_a_mapping_file(services: RunningServices, stub: Any) -> None:

@@ -6,9 +6,14 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import func, select
+
+from kejing.common.v1.events_pb2 import Event
+from kejing.customers.v1 import customer_pb2, events_pb2, import_pb2
 from kejing.customers.v1 import customers_service_pb2 as pb
-from kejing.customers.v1 import import_pb2
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from services.customers.storage.tables import customers
+from services.shared.db.tables import outbox
 from tests.support.services import RunningServices
 
 REQUESTS = {
@@ -61,3 +66,42 @@ async def upload(
 async def bring(services: RunningServices, rpc: str, rows: Sequence[Mapping[str, object]]) -> Any:
     """Imports rows whose keys are the fields' names; answers the ImportResult."""
     return await upload(services, rpc, csv_of(rows), plain_mapping(rows[0]))
+
+
+def fresh(word: str = "X") -> str:
+    return f"{word}-{uuid.uuid4().hex[:10]}"
+
+
+def counts(result: Any) -> dict[str, int]:
+    words = ("rows_read", "created", "updated", "unchanged", "superseded", "rejected")
+    return {word: getattr(result, word) for word in words if getattr(result, word)}
+
+
+async def by_external_id(services: RunningServices, external_id: str) -> customer_pb2.Customer:
+    async with services.db("customers").read() as read:
+        found = await read.execute(select(customers.c.id).where(customers.c.external_id == external_id))
+    stub = await services.stub(CustomersServiceStub)
+    answer = await stub.GetCustomer(pb.GetCustomerRequest(customer_id=str(found.scalar_one())))
+    return answer.customer  # type: ignore[no-any-return]
+
+
+async def told(services: RunningServices, external_id: str) -> list[events_pb2.CustomerFacts]:
+    """What events told of a customer, oldest first."""
+    async with services.db("customers").read() as read:
+        rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
+    facts: list[events_pb2.CustomerFacts] = []
+    for row in rows:
+        payload = events_pb2.CustomersChanged()
+        Event.FromString(row).payload.Unpack(payload)
+        assert len(payload.customers) <= 500
+        facts += [each for each in payload.customers if each.external_id == external_id]
+    return facts
+
+
+async def everything(services: RunningServices) -> tuple[int, int]:
+    """How many customers and events there are."""
+    async with services.db("customers").read() as read:
+        many = [
+            (await read.execute(select(func.count()).select_from(table))).scalar_one() for table in (customers, outbox)
+        ]
+    return many[0], many[1]

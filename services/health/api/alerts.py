@@ -7,7 +7,7 @@ from sqlalchemy import Row
 
 from kejing.health.v1 import alerts_pb2, alerts_service_pb2_grpc
 from kejing.health.v1 import alerts_service_pb2 as pb
-from services.health.api.wire import from_status, to_alert, to_status, to_timestamp
+from services.health.api.wire import from_status, to_alert, to_status
 from services.health.domain.alerts import Transition
 from services.health.domain.rules import Status, moved
 from services.health.domain.weeks import Week
@@ -18,7 +18,7 @@ from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.errors import FailedPrecondition, NotFound
 from services.shared.rpc.caller import caller
-from services.shared.rpc.wire import from_timestamp
+from services.shared.rpc.wire import from_timestamp, to_timestamp
 
 DEFAULT_TRANSITIONS = 200
 

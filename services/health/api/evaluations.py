@@ -6,13 +6,14 @@ from zoneinfo import ZoneInfo
 
 from kejing.health.v1 import evaluations_service_pb2 as pb
 from kejing.health.v1 import evaluations_service_pb2_grpc, events_pb2
-from services.health.api.wire import ended_week, to_evaluation, to_status, to_timestamp
+from services.health.api.wire import ended_week, to_evaluation, to_status
 from services.health.domain.weeks import Week, unfinished
 from services.health.storage import evaluations, rule_sets, usage
 from services.health.storage.evaluation import evaluate_range
 from services.shared.clock import Clock, business_date
 from services.shared.db import Database
 from services.shared.errors import FailedPrecondition
+from services.shared.rpc.wire import to_timestamp
 
 RANGE_SIZE = 5000
 EVENT_SIZE = 500

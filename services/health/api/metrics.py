@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from kejing.health.v1 import metrics_service_pb2 as pb
 from kejing.health.v1 import metrics_service_pb2_grpc, usage_pb2
 from services.health.api.usage_rows import day_figures, key_of, told
-from services.health.api.wire import from_date, to_date, to_decimal
+from services.health.api.wire import to_decimal
 from services.health.domain.metrics import METRICS
 from services.health.storage import customers, usage
 from services.health.storage.tables import FIGURES
@@ -19,6 +19,7 @@ from services.health.storage.usage import LATEST_DAYS
 from services.shared.clock import Clock, business_date
 from services.shared.db import Database
 from services.shared.errors import InvalidArgument, Violation
+from services.shared.rpc.wire import from_date, to_date
 
 MAX_DAYS = 400
 MAX_REJECTIONS = 1000
@@ -69,9 +70,9 @@ class MetricsServicer(metrics_service_pb2_grpc.MetricsServiceServicer):
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Any) -> pb.GetUsageResponse:
         today = business_date(self._clock(), self._zone)
-        last = from_date(request.last_day, "last_day") if request.HasField("last_day") else today
+        last = from_date("last_day", request.last_day) if request.HasField("last_day") else today
         default = date.fromordinal(max(1, last.toordinal() - LATEST_DAYS + 1))
-        first = from_date(request.first_day, "first_day") if request.HasField("first_day") else default
+        first = from_date("first_day", request.first_day) if request.HasField("first_day") else default
         if not 0 <= (last - first).days <= MAX_DAYS:
             raise InvalidArgument("last_day", str(last), f"it must be 0 to {MAX_DAYS} days after first_day ({first})")
         async with self._db.read() as read:
@@ -97,7 +98,7 @@ class MetricsServicer(metrics_service_pb2_grpc.MetricsServiceServicer):
 
 def accepted_day(row: usage_pb2.UsageRow, today: date) -> date:
     """The row's day. Raises InvalidArgument for a day in the future, too far back, or that never was."""
-    day = from_date(row.day, "day")
+    day = from_date("day", row.day)
     earliest = today - timedelta(days=LATEST_DAYS)
     if not earliest <= day <= today:
         raise InvalidArgument("day", str(day), f"it must lie from {earliest} to {today}")

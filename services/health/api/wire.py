@@ -1,13 +1,11 @@
 """Between the contract's messages and this service's own values."""
 
 import re
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 from sqlalchemy import Row
 
@@ -18,30 +16,10 @@ from services.health.storage.evaluations import Progress
 from services.health.storage.results import values_of
 from services.shared.conditions import wire as conditions
 from services.shared.errors import InvalidArgument
+from services.shared.rpc.wire import to_date, to_timestamp
 
 DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", re.ASCII)
 """As conditions write their values: an exponent could name a number that nothing can hold."""
-
-
-def to_timestamp(instant: datetime | None) -> Timestamp | None:
-    if instant is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(instant)
-    return stamp
-
-
-def to_date(day: date | None) -> Date | None:
-    return None if day is None else Date(year=day.year, month=day.month, day=day.day)
-
-
-def from_date(message: Any, field: str) -> date:
-    """Raises InvalidArgument, naming `field`, where there is no such day."""
-    try:
-        return date(message.year, message.month, message.day)
-    except ValueError as error:
-        shown = f"{message.year:04}-{message.month:02}-{message.day:02}"
-        raise InvalidArgument(field, shown, "it must be a day of the calendar") from error
 
 
 def to_decimal(value: Decimal | None) -> DecimalMessage | None:
