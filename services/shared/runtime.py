@@ -10,28 +10,41 @@ from typing import Any
 
 import uvloop
 from google.protobuf.message import Message
-from nats.aio.client import Client
-from sqlalchemy import text
+from nats.aio.client import Client as Nats
+from psycopg import OperationalError as PsycopgOperationalError
+from sqlalchemy import MetaData, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from kejing.customers.v1.events_pb2 import CustomersChanged
+from services.shared.access.directory import Directory, asked_of_identity, ended_sessions_of_identity
+from services.shared.access.known_customers import KnownCustomers
+from services.shared.access.projection import DIRECTORY_HANDLERS, OWNER_HANDLERS, both
+from services.shared.audit.chain import run_sealing
+from services.shared.audit.servicer import AuditRecordsServicer
 from services.shared.clock import Clock
 from services.shared.db.engine import Database
+from services.shared.errors import Unavailable
 from services.shared.logging import configure, get_logger
 from services.shared.messaging.broker import connect
 from services.shared.messaging.consumer import Consumer, Handler
 from services.shared.messaging.dead_letters import DeadLettersServicer
 from services.shared.messaging.relay import run_relay
-from services.shared.rpc.client import channel, fetch_public_keys
+from services.shared.rpc.client import AsMachine, MachineToken, channel, fetch_public_keys
 from services.shared.rpc.server import Server
 from services.shared.rpc.tokens import PublicKeys, TokenVerifier
 from services.shared.settings import ServiceSettings
 
+IDENTITY_SECONDS = 3.0
+"""So often identity is asked for the keys that tokens are checked with, and for the sessions that were ended."""
+
 
 class Service:
-    """A service that owns a database: its server, relay and consumer.
+    """A service that owns a database: its server, relay, consumer, and its projection of who may do what.
 
-    `handlers` are those of the events that it consumes, under the service's name (see Consumer). `prepare` holds what
-    runs once the database answers and before the service says that it is ready, `close` what runs last.
+    `tables` are the service's own; `handlers` those of the events that it consumes, under the service's name (see
+    Consumer). `knows_employees` is False in identity alone, `knows_owners` in identity and customers: their truth is
+    there, and what the kit keeps of it is written together with it. `prepare` holds what runs once the database
+    answers and before the service says that it is ready, `close` what runs last.
     """
 
     def __init__(
@@ -39,28 +52,65 @@ class Service:
         name: str,
         settings: ServiceSettings,
         clock: Clock,
+        tables: MetaData,
         handlers: Mapping[type[Message], Handler] | None = None,
+        *,
+        knows_employees: bool = True,
+        knows_owners: bool = True,
     ) -> None:
         self.name = name
-        self.db = Database(settings.database_url.get_secret_value(), clock)
+        self.db = Database(settings.database_url.get_secret_value(), clock, tables)
         self.prepare: list[Callable[[], Awaitable[object]]] = []
         self.close: list[Callable[[], Awaitable[object]]] = []
         self._settings = settings
-        self._nats = Client()
-        self._consumers = [Consumer(self.db, self._nats, name, handlers)] if handlers else []
+        self._nats = Nats()
+        taken = dict(handlers or {})
+        for event, handler in {**(DIRECTORY_HANDLERS if knows_employees else {}),
+                               **(OWNER_HANDLERS if knows_owners else {})}.items():  # fmt: skip
+            taken[event] = both(handler, taken[event]) if event in taken else handler
+        self._consumers = [Consumer(self.db, self._nats, name, taken)] if taken else []
+        self._identity = self.channel(settings.identity_address)
+        self.token = MachineToken(self._identity, settings.machine_key_file, name)
+        """The service's own token, for calls that it makes as the machine that it is."""
+        ask = asked_of_identity(self._identity, self.token.metadata) if knows_employees else None
+        ended = (
+            ended_sessions_of_identity(self.channel(settings.identity_address, AsMachine(self.token)))
+            if knows_employees
+            else None
+        )
+        self.directory = Directory(self.db, clock, settings.business_time_zone, ask, ended)
+        self._customers = (
+            KnownCustomers(
+                self.db, self.channel(settings.customers_address, AsMachine(self.token)), taken[CustomersChanged]
+            )
+            if knows_owners
+            else None
+        )
+        self._verifier: TokenVerifier | None = None
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
+    def channel(self, address: str, *interceptors: Any) -> Any:
+        """A channel to another service, closed with this one."""
+        opened = channel(address, *interceptors)
+        self.close.append(opened.close)
+        return opened
+
+    @property
+    def customers(self) -> KnownCustomers:
+        """Asks for customers that no event told of yet."""
+        if self._customers is None:
+            raise RuntimeError(f"{self.name} has no projection of customers")
+        return self._customers
+
     def offer(self, *servicers: object, public_keys: PublicKeys | None = None) -> None:
-        """Binds the server, with these servicers and that of the dead letters. `public_keys`: identity's, if not asked
-        of identity itself. Raises RuntimeError where settings.bind is taken.
+        """Binds the server, with these servicers and those of the dead letters and of the audit.
+
+        `public_keys`: identity's, if not asked of identity itself. Raises RuntimeError where settings.bind is taken.
         """
-        if public_keys is None:
-            identity = channel(self._settings.identity_address)
-            self.close.append(identity.close)
-            public_keys = partial(fetch_public_keys, identity)
-        offered = [*servicers, DeadLettersServicer(self.db, self._consumers)]
-        self._server = Server(self._settings.bind, TokenVerifier(public_keys), offered)
+        self._verifier = TokenVerifier(public_keys or partial(fetch_public_keys, self._identity))
+        offered = [*servicers, DeadLettersServicer(self.db, self._consumers), AuditRecordsServicer(self.db, self.name)]
+        self._server = Server(self._settings.bind, self._verifier, self.directory, offered)
 
     @property
     def server(self) -> Server:
@@ -77,7 +127,12 @@ class Service:
             self._connect(),
             run_relay(self.db, self._nats),
             *(consumer.run() for consumer in self._consumers),
+            self.directory.run(),
+            self._keep_up_with_identity(),
+            run_sealing(self.db),
         ]
+        if self._customers:
+            loops.append(self._keep_owners(self._customers))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
         await self.server.ready()
 
@@ -99,6 +154,21 @@ class Service:
             await close()
         await self._nats.close()
         await self.db.close()
+
+    async def _keep_up_with_identity(self) -> None:
+        """What must bite within five seconds: a withdrawn key, an ended session. While identity is away what is known
+        holds."""
+        while self._verifier:
+            await asyncio.sleep(IDENTITY_SECONDS)
+            try:
+                await self._verifier.refresh()
+                await self.directory.hear_of_ended_sessions()
+            except (Unavailable, SQLAlchemyError, PsycopgOperationalError, OSError):
+                get_logger().info("identity is away; its keys and ended sessions wait")
+
+    async def _keep_owners(self, customers: KnownCustomers) -> None:
+        await customers.sync_first()
+        await asyncio.Event().wait()
 
     async def _connect(self) -> None:
         await connect(self._nats, self._settings.nats_url.get_secret_value(), self.name)

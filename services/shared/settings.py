@@ -17,8 +17,8 @@ class Settings(BaseSettings):
     """host:port on which the process serves gRPC."""
     identity_address: str
     """host:port of the identity service, whose public keys every process checks tokens with."""
-    command_key_file: Path
-    """Ed25519 private key (PEM, 0600) by which a process of this deployment proves itself to identity."""
+    machine_key_file: Path
+    """Ed25519 private key (PEM, 0600) by which this process, and no other, proves itself to identity."""
     business_time_zone: ZoneInfo = ZoneInfo("Asia/Shanghai")
     """Time zone of business dates: "today", "overdue", "this month"."""
     nats_url: SecretStr
@@ -38,3 +38,5 @@ class ServiceSettings(Settings):
 
     database_url: SecretStr
     """postgresql+psycopg://role:password@host:port/database"""
+    customers_address: str
+    """host:port of the customers service, which is asked for a customer that no event has told of yet."""

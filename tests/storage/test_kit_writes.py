@@ -10,13 +10,13 @@ import pytest_asyncio
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from kejing.identity.v1 import events_pb2, identity_service_pb2
+from kejing.identity.v1 import departments_service_pb2, events_pb2
 from services.shared.clock import utc_now
 from services.shared.db import Database
 from services.shared.db.tables import outbox, requests
 from services.shared.errors import AlreadyExists
 from services.shared.ids import new_id
-from services.shared.rpc.caller import Caller, current_caller, current_method
+from services.shared.rpc.caller import Call, Caller, current_call, current_caller
 from tests.support.infrastructure import TestInfrastructure
 
 
@@ -31,11 +31,11 @@ async def db(infrastructure: TestInfrastructure) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture(autouse=True)
 async def somebody_calls() -> None:
     current_caller.set(Caller(subject=str(new_id()), session="s", expires_at=9e9))
-    current_method.set("/kejing.test/Write")
+    current_call.set(Call("/kejing.test/Write"))
 
 
-def a_request(name: str = "East", request_id: str | None = None) -> identity_service_pb2.CreateDepartmentRequest:
-    return identity_service_pb2.CreateDepartmentRequest(request_id=request_id or str(uuid4()), name=name)
+def a_request(name: str = "East", request_id: str | None = None) -> departments_service_pb2.CreateDepartmentRequest:
+    return departments_service_pb2.CreateDepartmentRequest(request_id=request_id or str(uuid4()), name=name)
 
 
 async def events_in(db: Database) -> int:

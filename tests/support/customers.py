@@ -13,7 +13,10 @@ from kejing.customers.v1 import customer_pb2, events_pb2, import_pb2
 from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from services.customers.storage.tables import customers
+from services.shared.access.tables import employees
 from services.shared.db.tables import outbox
+from tests.support.employees import new_employee
+from tests.support.eventually import eventually
 from tests.support.services import RunningServices
 
 REQUESTS = {
@@ -78,7 +81,7 @@ def counts(result: Any) -> dict[str, int]:
 
 
 async def by_external_id(services: RunningServices, external_id: str) -> customer_pb2.Customer:
-    async with services.db("customers").read() as read:
+    async with services.db("customers").read(unscoped="a test") as read:
         found = await read.execute(select(customers.c.id).where(customers.c.external_id == external_id))
     stub = await services.stub(CustomersServiceStub)
     answer = await stub.GetCustomer(pb.GetCustomerRequest(customer_id=str(found.scalar_one())))
@@ -98,9 +101,29 @@ async def told(services: RunningServices, external_id: str) -> list[events_pb2.C
     return facts
 
 
+async def colleague(services: RunningServices, role_key: str = "CSM", department_id: str = "") -> Any:
+    """A new employee whom customers knows of."""
+    employee = await new_employee(services, role_key, department_id)
+
+    async def is_known() -> bool:
+        async with services.db("customers").read() as read:
+            found = await read.execute(select(employees.c.id).where(employees.c.login == employee.login))
+        return found.scalar() is not None
+
+    await services.start("customers")
+    await eventually(is_known)
+    return employee
+
+
+async def own(services: RunningServices, external_id: str, login: str, role: str = "CSM", **period: str) -> None:
+    """Makes the employee an owner of the customer; `period`: valid_from and valid_to."""
+    row = {"customer_external_id": external_id, "role": role, "login": login, **period}
+    assert (await bring(services, "ImportOwners", [row])).rejected == 0
+
+
 async def everything(services: RunningServices) -> tuple[int, int]:
     """How many customers and events there are."""
-    async with services.db("customers").read() as read:
+    async with services.db("customers").read(unscoped="a test") as read:
         many = [
             (await read.execute(select(func.count()).select_from(table))).scalar_one() for table in (customers, outbox)
         ]

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from kejing.common.v1.events_pb2 import Event
+from kejing.customers.v1.events_pb2 import CustomerFacts, CustomersChanged
 from kejing.health.v1 import (
     alerts_service_pb2,
     alerts_service_pb2_grpc,
@@ -16,16 +17,19 @@ from kejing.health.v1 import (
     health_service_pb2,
     health_service_pb2_grpc,
 )
+from services.health import consumers
 from services.health.domain.weeks import Week
-from services.health.storage import customers, usage
+from services.health.storage import usage
 from services.health.storage.usage import DayFigures
 from services.shared.clock import utc_now
 from services.shared.db.tables import outbox
 from services.shared.ids import new_id
 from services.shared.rpc.wire import to_timestamp
+from tests.support.people import owned_by, tell_owners
 from tests.support.services import RunningServices
 
-MACHINE = "machine:workflows"
+MACHINE = "machine:processes"
+TOLD = "told by a test"
 
 
 class Health:
@@ -37,19 +41,23 @@ class Health:
         self.steps = steps
         self.alerts = alerts
 
-    async def customer(self, week: Week, figures: dict[str, int] | None) -> UUID:
-        customer_id = new_id()
-        async with self.services.db("health").transaction(actor="machine:test") as write:
-            row = {"id": customer_id, "external_id": f"X-{customer_id}", "seats": 10,
-                   "created_at": write.now - timedelta(days=400), "version": 1}  # fmt: skip
-            await customers.project(write, [row])
+    async def customer(self, week: Week, figures: dict[str, int] | None, *owners: str) -> UUID:
+        """A customer with 10 seats, owned by these employees; with figures as `figures` sets them."""
+        facts = owned_by(owners, seats=10)
+        await self.owned(facts)
         if figures:
-            await self.figures(customer_id, week, figures)
-        return customer_id
+            await self.figures(UUID(facts.id), week, figures)
+        return UUID(facts.id)
+
+    async def owned(self, facts: CustomerFacts) -> None:
+        """The service knows from now on who owns the customer."""
+        await tell_owners(self.services, "health", facts)
+        async with self.services.db("health").transaction(actor="machine:test", unscoped=TOLD) as write:
+            await consumers.customers_changed(write, Event(), CustomersChanged(customers=[facts]))
 
     async def figures(self, customer_id: UUID, week: Week, figures: dict[str, int]) -> None:
         """Sets all days of the week to `figures`, and the 7 days before where they have none."""
-        async with self.services.db("health").transaction(actor="machine:test") as write:
+        async with self.services.db("health").transaction(actor="machine:test", unscoped=TOLD) as write:
             days = [week.sunday - timedelta(days=back) for back in range(14 if week.next == self.last else 7)]
             rows = [DayFigures(str(new_id()), new_id().bytes, customer_id, day, figures) for day in days]
             await usage.take(write, "test", rows)
@@ -117,7 +125,8 @@ class Health:
 
 
 async def open_health(services: RunningServices) -> Health:
-    """Starts the service where it doesn't run."""
+    """Starts the service where it doesn't run, and customers, which it asks for who isn't known yet."""
+    await services.start("customers")
     return Health(
         services,
         await services.stub(health_service_pb2_grpc.HealthServiceStub),

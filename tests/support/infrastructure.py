@@ -31,7 +31,7 @@ class TestInfrastructure:
 
     def __init__(self) -> None:
         self.home = Home(Path(tempfile.mkdtemp(prefix="kejing-test-")))
-        self.home.prepare()
+        self.home.prepare(topology.MACHINES)
         self._secrets = self.home.secrets(topology.DATABASES, topology.EVENT_PUBLISHERS)
         self._processes: dict[str, Process] = {}
         self._urls: dict[str, str] = {}
@@ -44,6 +44,10 @@ class TestInfrastructure:
     def command_key_file(self) -> Path:
         """Ed25519 private key that proves to `identity` that its bearer owns the home."""
         return self.home.command_key
+
+    def machine_key_file(self, name: str) -> Path:
+        """Ed25519 private key by which the machine `name` proves itself."""
+        return self.home.machine_key(name)
 
     async def database_url(self, service: str) -> str:
         """URL of a migrated database of the service, as its own role; the same one for the whole session."""

@@ -10,7 +10,7 @@ import grpc
 from kejing.customers.v1 import customers_service_pb2 as customers
 from kejing.customers.v1 import customers_service_pb2_grpc as customers_grpc
 from kejing.customers.v1 import import_pb2
-from kejing.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from kejing.identity.v1 import sessions_service_pb2, sessions_service_pb2_grpc
 from services.shared.rpc.client import AsMachine, MachineToken, assertion, channel
 
 AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED}
@@ -30,10 +30,13 @@ class PersistentClient:
     async def get(self) -> str:
         """The employee's access token; signs in when first asked."""
         if not self._token:
-            stub = identity_service_pb2_grpc.IdentityServiceStub(channel(self._address("identity")))
+            stub = sessions_service_pb2_grpc.SessionsServiceStub(channel(self._address("identity")))
             proof = assertion(self._command_key, f"employee:{self._login}")
-            self._token = (await stub.SignIn(identity_service_pb2.SignInRequest(assertion=proof))).access_token
+            self._token = (await stub.SignIn(sessions_service_pb2.SignInRequest(assertion=proof))).access_token
         return self._token
+
+    def forget(self, _token: str) -> bool:
+        return False
 
     def stub(self, stub_class: Any, part: str = "") -> Any:
         """A stub of the service that the contract belongs to, or of `part`."""

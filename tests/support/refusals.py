@@ -27,6 +27,15 @@ async def refused(call: Awaitable[Any]) -> Refused:
     return refusal_of(caught.value)
 
 
+async def reason_of(call: Awaitable[Any]) -> str:
+    """The reason that `call` is refused for; "" where it is answered."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return refusal_of(error).reason
+    return ""
+
+
 def refusal_of(error: grpc.aio.AioRpcError) -> Refused:
     status = status_pb2.Status()
     for key, value in error.trailing_metadata() or ():

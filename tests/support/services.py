@@ -11,7 +11,7 @@ import grpc
 from pydantic import SecretStr
 
 from deploy.local.ports import free_port
-from kejing.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from kejing.identity.v1 import sessions_service_pb2, sessions_service_pb2_grpc
 from services.shared.clock import utc_now
 from services.shared.rpc.client import AsMachine, MachineToken, assertion, channel
 from services.shared.runtime import Service
@@ -40,10 +40,13 @@ class RunningServices:
 
     infrastructure: TestInfrastructure
     clock: MovableClock = field(default_factory=MovableClock)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the services beyond what all tests need."""
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in NAMES})
     _started: dict[str, Service] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
+    _tokens: dict[str, "_Token"] = field(default_factory=dict)
 
     def address(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"
@@ -64,8 +67,11 @@ class RunningServices:
             bind=self.address(name),
             database_url=SecretStr(await self.infrastructure.database_url(name)),
             nats_url=SecretStr(await self.infrastructure.nats_url(name)),
+            machine_key_file=self.infrastructure.machine_key_file(name),
             command_key_file=self.infrastructure.command_key_file,
+            machine_keys=self.infrastructure.home.machine_keys,
             **{f"{peer}_address": self.address(peer) for peer in NAMES},
+            **self.settings,
         )
         service: Service = await main.build(settings, self.clock)
         return service
@@ -78,12 +84,19 @@ class RunningServices:
         """The Database of a running service, to look at its rows."""
         return self._started[name].db
 
+    def directory(self, name: str) -> Any:
+        """The Directory of a running service: what it remembers of who may what."""
+        return self._started[name].directory
+
     async def sign_in(self, subject: str) -> str:
         """An access token of "employee:<login>" or "machine:<name>"."""
         await self.start("identity")
-        proof = assertion(self.infrastructure.command_key_file, subject)
-        stub = identity_service_pb2_grpc.IdentityServiceStub(self._plain("identity"))
-        answer = await stub.SignIn(identity_service_pb2.SignInRequest(assertion=proof))
+        kind, _, name = subject.partition(":")
+        infrastructure = self.infrastructure
+        key = infrastructure.machine_key_file(name) if kind == "machine" else infrastructure.command_key_file
+        proof = assertion(key, subject)
+        stub = sessions_service_pb2_grpc.SessionsServiceStub(self._plain("identity"))
+        answer = await stub.SignIn(sessions_service_pb2.SignInRequest(assertion=proof))
         token: str = answer.access_token
         return token
 
@@ -98,13 +111,21 @@ class RunningServices:
             return stub_class(self._plain(name))
         key = f"{name}|{caller}"
         if key not in self._channels:
-            token = _Token(self, caller) if caller.startswith("employee:") else self._machine(caller)
+            token = self._person(caller) if caller.startswith("employee:") else self._machine(caller)
             self._channels[key] = channel(self.address(name), AsMachine(typing.cast(MachineToken, token)))
         return stub_class(self._channels[key])
 
+    def sign_in_anew(self) -> None:
+        """Lets everybody's next call begin with a new sign-in: where the keys of their tokens were withdrawn."""
+        for token in self._tokens.values():
+            token.sign_in_anew()
+
+    def _person(self, caller: str) -> "_Token":
+        return self._tokens.setdefault(caller, _Token(self, caller))
+
     def _machine(self, caller: str) -> MachineToken:
         name = caller.removeprefix("machine:")
-        return MachineToken(self._plain("identity"), self.infrastructure.command_key_file, name)
+        return MachineToken(self._plain("identity"), self.infrastructure.machine_key_file(name), name)
 
     def _plain(self, name: str) -> grpc.aio.Channel:
         if name not in self._channels:
@@ -129,3 +150,9 @@ class _Token:
     async def get(self) -> str:
         self._token = self._token or await self._services.sign_in(self._subject)
         return self._token
+
+    def forget(self, _token: str) -> bool:
+        return False  # what is refused to a person stays refused
+
+    def sign_in_anew(self) -> None:
+        self._token = ""

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,23 @@ class LocalStack:
             check=False,
         )
 
-    def up(self) -> None:
-        """Returns when everything is ready. Raises AssertionError with what the command said when it isn't."""
+    def answer(self, *arguments: str) -> Any:
+        """What a command prints that is given --json. Raises AssertionError where it is refused."""
+        done = self.kejing(*arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def with_environment(self, **settings: str) -> "LocalStack":
+        """The same stack, called with other settings."""
+        other = copy(self)
+        other.environment = {**self.environment, **settings}
+        return other
+
+    def up(self) -> str:
+        """What the command said, when everything is ready. Raises AssertionError with it when it isn't."""
         done = self.kejing("up", "--detach", seconds=300)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def down(self) -> None:
         done = self.kejing("down", seconds=120)

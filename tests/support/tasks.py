@@ -14,7 +14,12 @@ from sqlalchemy import select
 from kejing.common.v1.events_pb2 import Event
 from kejing.customers.v1 import customer_pb2
 from kejing.customers.v1.events_pb2 import CustomerFacts
-from kejing.identity.v1 import employee_pb2, identity_service_pb2, identity_service_pb2_grpc
+from kejing.identity.v1 import (
+    departments_service_pb2,
+    departments_service_pb2_grpc,
+    employees_service_pb2,
+    employees_service_pb2_grpc,
+)
 from kejing.tasks.v1 import (
     follow_ups_service_pb2,
     follow_ups_service_pb2_grpc,
@@ -27,12 +32,15 @@ from kejing.tasks.v1 import (
     tasks_service_pb2_grpc,
     themes_service_pb2_grpc,
 )
+from services.shared.access import projection
+from services.shared.access.tables import employees
 from services.shared.db.tables import outbox
 from services.shared.ids import new_id
 from services.tasks.storage import parties
+from tests.support.eventually import eventually
 from tests.support.services import RunningServices
 
-MACHINE = "machine:workflows"
+MACHINE = "machine:processes"
 
 
 @dataclass(frozen=True)
@@ -49,29 +57,62 @@ class Member:
 
 @dataclass
 class Team:
-    """`csm` reports to `manager`; `colleague` is another CSM of the department; `clock` is the workflows' stubs."""
+    """`csm` reports to `manager`, who sees what the department owns; `colleague` is another CSM of the department;
+    `machine` is the workflows'."""
 
     services: RunningServices
+    department_id: str
     csm: Member
     colleague: Member
     manager: Member
     machine: Member
-    _keys: list[str] = field(default_factory=list)
+    _owned: dict[str, int] = field(default_factory=dict)
 
     async def customer(self, *, owners: dict[str, str] | None = None, label: str = "ACME") -> str:
-        """A customer that the customers service told of. `owners`: role → employee id."""
+        """A customer that the customers service told of. `owners`: role → employee id; the CSM and the colleague where
+        none are given."""
         customer_id = str(new_id())
+        both = {"CSM": self.csm.id, "SALES_MANAGER": self.colleague.id}
+        await self.own(customer_id, both if owners is None else owners, label=label)
+        return customer_id
+
+    async def own(self, customer_id: str, owners: dict[str, str], *, label: str = "ACME", **validity: Any) -> None:
+        """Customers tells who owns a customer from now on; `validity`: valid_from and valid_to of each of them."""
+        self._owned[customer_id] = version = self._owned.get(customer_id, 0) + 1
         told = CustomerFacts(
             id=customer_id, number=f"CUS{customer_id[:8]}", name=label, kind=customer_pb2.CUSTOMER_KIND_ENTERPRISE,
-            version=1,
+            version=version,
             owners=[
-                customer_pb2.Owner(role=customer_pb2.OwnerRole.Value(f"OWNER_ROLE_{role}"), employee_id=employee_id)
-                for role, employee_id in (owners or {}).items()
+                customer_pb2.Owner(
+                    role=customer_pb2.OwnerRole.Value(f"OWNER_ROLE_{role}"), employee_id=employee_id, **validity
+                )
+                for role, employee_id in owners.items()
             ],
         )  # fmt: skip
-        async with self.services.db("tasks").transaction(actor="machine:test") as write:
+        async with self.services.db("tasks").transaction(actor="machine:test", unscoped="customers tells") as write:
+            await projection.put_owners(write, [told])
             await parties.keep_customers(write, [told])
-        return customer_id
+
+    async def employee(
+        self, name: str, role_key: str = "CSM", *, leads: bool = False, department_id: str = ""
+    ) -> Member:
+        """Another employee, whom the tasks service knows already; of the team's department where none is given."""
+        return await make_employee(self.services, department_id or self.department_id, name, role_key=role_key)
+
+    async def leave(self, member: Member, successor: Member | None = None) -> None:
+        """Deactivates an employee; returns when the tasks service knows."""
+        stub = await self.services.stub(employees_service_pb2_grpc.EmployeesServiceStub)
+        request = employees_service_pb2.DeactivateEmployeeRequest(
+            request_id=rid(), employee_id=member.id, successor_id=successor.id if successor else ""
+        )
+        await stub.DeactivateEmployee(request)
+
+        async def known() -> bool:
+            async with self.services.db("tasks").read() as read:
+                query = select(employees.c.active).where(employees.c.id == UUID(member.id))
+                return not (await read.execute(query)).scalar_one()
+
+        await eventually(known)
 
     def new_task(self, customer_id: str, **changes: Any) -> tasks_service_pb2.CreateTaskRequest:
         values: dict[str, Any] = {
@@ -111,11 +152,11 @@ class Team:
             "theme_key": "delivery", "stages": stages,
         }  # fmt: skip
         create = process_definitions_service_pb2.CreateProcessDefinitionRequest(**{**values, **changes})
-        draft = (await self.csm.definitions.CreateProcessDefinition(create)).definition
+        draft = (await self.manager.definitions.CreateProcessDefinition(create)).definition
         publish = process_definitions_service_pb2.PublishProcessDefinitionRequest(
             request_id=str(new_id()), definition_id=draft.id
         )
-        published = (await self.csm.definitions.PublishProcessDefinition(publish)).definition
+        published = (await self.manager.definitions.PublishProcessDefinition(publish)).definition
         assert isinstance(published, process_pb2.ProcessDefinition)
         return published
 
@@ -136,26 +177,41 @@ class Team:
 async def make_team(services: RunningServices) -> Team:
     """Employees of a department of their own, and their stubs."""
     await services.start("tasks")
-    identity = await services.stub(identity_service_pb2_grpc.IdentityServiceStub)
-    word = str(new_id())[-12:]
-    department = await identity.CreateDepartment(
-        identity_service_pb2.CreateDepartmentRequest(request_id=word, name=f"department {word}")
+    department_id = await make_department(services)
+    manager = await make_employee(services, department_id, "boss", role_key="MANAGER", leads=True)
+    csm = await make_employee(services, department_id, "csm")
+    colleague = await make_employee(services, department_id, "colleague")
+    return Team(services, department_id, csm, colleague, manager, await _member(services, "", MACHINE))
+
+
+async def make_department(services: RunningServices, parent_id: str = "") -> str:
+    """The id of a new department below another one, or below the root."""
+    stub = await services.stub(departments_service_pb2_grpc.DepartmentsServiceStub)
+    request = departments_service_pb2.CreateDepartmentRequest(
+        request_id=rid(), name=f"department {rid()[-12:]}", parent_id=parent_id
     )
+    department_id: str = (await stub.CreateDepartment(request)).department.id
+    return department_id
 
-    async def employee(name: str, *, leads: bool = False) -> Member:
-        request = identity_service_pb2.CreateEmployeeRequest(
-            request_id=f"{name}{word}", login=f"{name}-{word}", display_name=name, role=employee_pb2.ROLE_CSM,
-            department_id=department.department.id, leads_department=leads,
-        )  # fmt: skip
-        made = (await identity.CreateEmployee(request)).employee
-        async with services.db("tasks").transaction(actor="machine:test") as write:
-            told = (await identity.GetEmployee(identity_service_pb2.GetEmployeeRequest(employee_id=made.id))).employee
-            await parties.keep_employees(write, [told])
-        return await _member(services, made.id, f"employee:{made.login}")
 
-    manager = await employee("boss", leads=True)
-    csm, colleague = await employee("csm"), await employee("colleague")
-    return Team(services, csm, colleague, manager, await _member(services, "", MACHINE))
+async def make_employee(
+    services: RunningServices, department_id: str, name: str, *, role_key: str = "CSM", leads: bool = False
+) -> Member:
+    """An employee of whom an event has told the tasks service, and his stubs."""
+    stub = await services.stub(employees_service_pb2_grpc.EmployeesServiceStub)
+    request = employees_service_pb2.CreateEmployeeRequest(
+        request_id=rid(), login=f"{name}-{rid()[-12:]}", display_name=name, role_key=role_key,
+        department_id=department_id, leads_department=leads,
+    )  # fmt: skip
+    made = (await stub.CreateEmployee(request)).employee
+
+    async def known() -> bool:
+        async with services.db("tasks").read() as read:
+            query = select(employees.c.id).where(employees.c.id == UUID(made.id))
+            return (await read.execute(query)).first() is not None
+
+    await eventually(known)
+    return await _member(services, made.id, f"employee:{made.login}")
 
 
 def deadline_in(*, days: int = 0, at: TimeOfDay | None = None) -> task_pb2.Deadline:

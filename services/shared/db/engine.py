@@ -7,55 +7,82 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.message import Message
-from sqlalchemy import ExceptionContext, event, text
+from sqlalchemy import ExceptionContext, MetaData, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from services.shared.access.scope import OPTION, finder, guard, guarded_cursor, refuse
+from services.shared.access.tables import metadata as access_tables
+from services.shared.audit.writing import Doing
 from services.shared.clock import Clock
 from services.shared.db.hot import HotQuery, HotReads
 from services.shared.db.write import Outgoing, Write, claim_request
-from services.shared.rpc.caller import caller, current_method
+from services.shared.rpc.caller import caller, current_call, current_method
 
 # Without it the rowcount of an insert is -1, which is true, where nothing was inserted for a conflict.
 KEEP_ROWCOUNT = {"preserve_rowcount": True}
 
+PLAN_EACH_TIME = {"options": "-c plan_cache_mode=force_custom_plan"}
+
 
 class Database:
-    """`url` as in ServiceSettings.database_url; `clock` gives the moment that a write is stamped with."""
+    """`url` as in ServiceSettings.database_url; `clock` gives the moment that a write is stamped with; `tables` are the
+    service's own, of which those that are bound to a customer are read and written through a scope only.
+    """
 
-    def __init__(self, url: str, clock: Clock, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, clock: Clock, tables: MetaData | None = None, *, pool_size: int = 10) -> None:
+        known = [*access_tables.tables.values(), *(tables.tables.values() if tables is not None else ())]
+        self._find_bound = finder({table.fullname for table in known if table.info.get("customer")})
         options: dict[str, Any] = {
             "pool_size": pool_size,
             "max_overflow": 0,
             "execution_options": KEEP_ROWCOUNT,
             "pool_timeout": 10,
             "hide_parameters": True,  # values may be personal; they must not reach error texts and logs
+            "connect_args": {"cursor_factory": guarded_cursor(self._find_bound)},
         }
         self.clock = clock
         self.committed: asyncio.Queue[list[Outgoing]] = asyncio.Queue()
         """The events of each commit, so that the relay of this process publishes them at once."""
         self._writes = create_async_engine(url, **options)
-        # A read is one statement as a rule: no begin, no commit, no rollback on return.
-        self._reads = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options)
+        # A read is one statement as a rule: no begin, no commit, no rollback on return. It is planned for its values
+        # each time: a plan for any scope takes every scope for a small one, which is 30 times slower for a large one.
+        each_time = {**options, "connect_args": options["connect_args"] | PLAN_EACH_TIME}
+        self._reads = create_async_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **each_time)
         for engine in (self._writes, self._reads):
+            guard(engine.sync_engine, self._find_bound)
             event.listen(engine.sync_engine, "handle_error", _without_quotes)
             event.listen(engine.sync_engine, "handle_error", self._begin_anew)
         self._hot = HotReads(url)
+        self._keys: dict[str, bytes] = {}
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in autocommit: each statement sees what is committed when it starts."""
+    async def read(self, *, unscoped: str = "") -> AsyncIterator[AsyncConnection]:
+        """A connection in autocommit: each statement sees what is committed when it starts.
+
+        unscoped: why all statements on it may see every customer.
+        """
         async with self._reads.connect() as connection:
-            yield connection
+            yield await _unscoped(connection, unscoped)
 
     async def one(self, query: HotQuery, **values: Any) -> Any | None:
         """The first row that `query` finds with these values, as a named tuple, or None."""
+        if not query.scoped:
+            refuse(self._find_bound(query.sql))
         return await self._hot.one(query, values)
 
+    async def all(self, query: HotQuery, **values: Any) -> list[Any]:
+        """All rows that `query` finds with these values, as named tuples."""
+        if not query.scoped:
+            refuse(self._find_bound(query.sql))
+        return await self._hot.all(query, values)
+
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """A read-only transaction in which all statements see the same moment."""
+    async def snapshot(self, *, unscoped: str = "") -> AsyncIterator[AsyncConnection]:
+        """A read-only transaction in which all statements see the same moment. `unscoped`: as in read."""
         async with self._writes.connect() as connection, connection.begin():
+            await _unscoped(connection, unscoped)
             await connection.execute(text("set transaction isolation level repeatable read, read only"))
+            await connection.execute(text("set local plan_cache_mode = force_custom_plan"))
             yield connection
 
     @asynccontextmanager
@@ -70,21 +97,34 @@ class Database:
         """
         async with self._writes.connect() as connection, connection.begin():
             now = self.clock()
-            first, known_id = await claim_request(connection, request, caller(), current_method.get(), result_id, now)
+            first, known_id = await claim_request(connection, request, caller(), current_method(), result_id, now)
+            doing = Doing.of(caller(), current_call.get(), known_id, self._keys) if first else None
             write = Write(connection, now=now, actor=caller().actor, request_id=request.request_id,  # type: ignore[attr-defined]
-                          first=first, result_id=known_id)  # fmt: skip
+                          first=first, result_id=known_id, doing=doing)  # fmt: skip
             yield write
             await write.flush()
-        if write.outgoing:
-            self.committed.put_nowait(write.outgoing)
+        self._committed(write)
 
     @asynccontextmanager
-    async def transaction(self, *, actor: str = "", request_id: str = "") -> AsyncIterator[Write]:
-        """One transaction for what needs no `request_id`: consumers, and calls that are idempotent by themselves."""
+    async def transaction(self, *, actor: str = "", request_id: str = "", unscoped: str = "") -> AsyncIterator[Write]:
+        """One transaction for what needs no `request_id`: calls that are idempotent by themselves, which the audit
+        records; and, with an `actor`, consumers and other loops, whose causes are recorded elsewhere.
+
+        unscoped: why all statements in it may see every customer.
+        """
         async with self._writes.connect() as connection, connection.begin():
-            write = Write(connection, now=self.clock(), actor=actor or caller().actor, request_id=request_id)
+            await _unscoped(connection, unscoped)
+            doing = None if actor else Doing.of(caller(), current_call.get(), None, self._keys)
+            write = Write(
+                connection, now=self.clock(), actor=actor or caller().actor, request_id=request_id, doing=doing
+            )
             yield write
             await write.flush()
+        self._committed(write)
+
+    def _committed(self, write: Write) -> None:
+        if write.doing and (call := current_call.get()):
+            call.audited = True
         if write.outgoing:
             self.committed.put_nowait(write.outgoing)
 
@@ -99,6 +139,10 @@ class Database:
         await self._writes.dispose()
         await self._reads.dispose()
         await self._hot.close()
+
+
+async def _unscoped(connection: AsyncConnection, reason: str) -> AsyncConnection:
+    return await connection.execution_options(**{OPTION: f"unscoped: {reason}"}) if reason else connection
 
 
 def _without_quotes(context: ExceptionContext) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import CursorResult, Executable, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.shared.audit.writing import Doing, add_record
 from services.shared.db.tables import outbox, requests
 from services.shared.errors import AlreadyExists
 from services.shared.ids import new_id
@@ -40,6 +41,7 @@ class Write:
         request_id: str = "",
         first: bool = True,
         result_id: UUID | None = None,
+        doing: Doing | None = None,
     ) -> None:
         self.connection = connection
         self.now = now
@@ -48,6 +50,8 @@ class Write:
         self.first = first
         self.result_id = result_id or new_id()
         self.outgoing: list[Outgoing] = []
+        self.doing = doing
+        """What the audit will say of this write; None where it says nothing (consumers, repeats)."""
         self._emitted: list[dict[str, Any]] = []
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
@@ -66,7 +70,9 @@ class Write:
         )
 
     async def flush(self) -> None:
-        """Writes what was emitted into the outbox, just before the commit."""
+        """Writes the audit's record and what was emitted, just before the commit."""
+        if self.doing:
+            await add_record(self.connection, self.doing, self.now, self.request_id)
         if self._emitted:
             rows = insert(outbox).returning(outbox.c.position, sort_by_parameter_order=True)
             positions = (await self.connection.execute(rows, self._emitted)).scalars()

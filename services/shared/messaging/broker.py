@@ -1,5 +1,7 @@
 """The connection to NATS, and the one stream that all events of the product lie in."""
 
+import asyncio
+
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
@@ -29,15 +31,21 @@ async def connect(client: Client, url: str, process: str) -> None:
     async def on_error(error: Exception) -> None:
         log.warning("nats", error=f"{type(error).__name__}: {error}"[:300])
 
-    await client.connect(
-        url,
-        name=process,
-        allow_reconnect=True,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=1,
-        connect_timeout=3,
-        error_cb=on_error,
-    )
+    while True:
+        try:
+            await client.connect(
+                url,
+                name=process,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=1,
+                connect_timeout=3,
+                error_cb=on_error,
+            )
+            return
+        except OSError as error:  # the client gives up where it loses its first connection with something to send
+            await on_error(error)
+            await asyncio.sleep(1)
 
 
 async def ensure_stream(jetstream: JetStreamContext) -> str:

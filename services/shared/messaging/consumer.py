@@ -70,7 +70,9 @@ class Consumer:
     async def take(self, event: Event) -> bool:
         """Lets the event take effect unless it has before; answers whether it did now."""
         with bind(event_id=event.id, event_type=event.type, request_id=event.request_id):
-            async with self._db.transaction(actor=event.actor, request_id=event.request_id) as write:
+            async with self._db.transaction(
+                actor=event.actor or "machine:unknown", request_id=event.request_id, unscoped="an event of its owner"
+            ) as write:
                 row = {"consumer": self.name, "event_id": UUID(event.id), "received_at": write.now}
                 if not (await write.execute(upsert(inbox).values(row).on_conflict_do_nothing())).rowcount:
                     return False

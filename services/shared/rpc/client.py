@@ -1,5 +1,6 @@
 """Calls to other services: every one with a deadline and a token."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from kejing.identity.v1 import identity_service_pb2 as identity
-from kejing.identity.v1 import identity_service_pb2_grpc as identity_grpc
+from kejing.identity.v1 import sessions_service_pb2 as identity
+from kejing.identity.v1 import sessions_service_pb2_grpc as identity_grpc
 from services.shared.errors import Unavailable
 from services.shared.ids import new_id
-from services.shared.rpc.caller import current_token
+from services.shared.rpc.caller import caller, current_token
 
 DEADLINE_SECONDS = 10.0
 OPTIONS = [
@@ -24,6 +25,8 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 ASSERTION_SECONDS = 30
+ON_BEHALF_OF = "x-kejing-on-behalf-of"
+ACTING_FOR = "x-kejing-acting-for"
 
 
 def channel(address: str, *interceptors: grpc.aio.ClientInterceptor) -> grpc.aio.Channel:
@@ -32,9 +35,10 @@ def channel(address: str, *interceptors: grpc.aio.ClientInterceptor) -> grpc.aio
 
 
 def assertion(key_file: Path, subject: str) -> str:
-    """A statement, good for 30 seconds, that the bearer of the deployment's command key acts as `subject`.
+    """A statement, good for 30 seconds, that the bearer of the key is `subject`; identity gives an access token for it.
 
-    `subject` is "employee:<login>" or "machine:<name>". identity exchanges it for an access token.
+    "machine:<name>" needs that machine's own key. "employee:<login>" needs the deployment's command key, whose bearer
+    may act as anybody.
     """
     now = int(time.time())
     claims = {"iss": "kejing-command", "aud": "identity", "sub": subject, "iat": now,
@@ -43,7 +47,7 @@ def assertion(key_file: Path, subject: str) -> str:
 
 
 def public_key_of(key_file: Path) -> Ed25519PublicKey:
-    """The public half of the deployment's command key."""
+    """The public half of an Ed25519 private key (PEM)."""
     key = load_pem_private_key(key_file.read_bytes(), None).public_key()
     if not isinstance(key, Ed25519PublicKey):
         raise TypeError(f"{key_file} is no Ed25519 key")
@@ -54,24 +58,38 @@ class MachineToken:
     """The access token of the machine `name`, renewed a minute before it expires."""
 
     def __init__(self, identity_channel: grpc.aio.Channel, key_file: Path, name: str) -> None:
-        self._identity = identity_grpc.IdentityServiceStub(identity_channel)
+        self._identity = identity_grpc.SessionsServiceStub(identity_channel)
         self._key_file = key_file
         self._subject = f"machine:{name}"
         self._token = ""
         self._renew_at = 0.0
+        self._renewing = asyncio.Lock()
 
     async def get(self) -> str:
         if time.time() >= self._renew_at:
-            signed = identity.SignInRequest(assertion=assertion(self._key_file, self._subject))
-            answer = await self._identity.SignIn(signed)
-            self._token = answer.access_token
-            self._renew_at = answer.expires_at.seconds - 60
+            async with self._renewing:  # calls that come at once sign in once
+                if time.time() >= self._renew_at:
+                    signed = identity.SignInRequest(assertion=assertion(self._key_file, self._subject))
+                    answer = await self._identity.SignIn(signed)
+                    self._token = answer.access_token
+                    self._renew_at = answer.expires_at.seconds - 60
         return self._token
+
+    def forget(self, token: str) -> bool:
+        """Says that `token` was refused: the key that signed it was withdrawn. Answers whether another one may help."""
+        if token == self._token:
+            self._renew_at = 0.0
+        return True
+
+    async def metadata(self) -> grpc.aio.Metadata:
+        """Signs a call that no interceptor signs: those of streams, which are rare. Always by a new token."""
+        self._renew_at = 0.0
+        return grpc.aio.Metadata(("authorization", f"Bearer {await self.get()}"))
 
 
 async def fetch_public_keys(identity_channel: grpc.aio.Channel) -> dict[str, Ed25519PublicKey]:
     """identity's present signing keys, by key id. Raises Unavailable (IDENTITY_AWAY)."""
-    stub = identity_grpc.IdentityServiceStub(identity_channel)
+    stub = identity_grpc.SessionsServiceStub(identity_channel)
     try:
         answer = await stub.GetPublicKeys(identity.GetPublicKeysRequest())
     except grpc.aio.AioRpcError as error:
@@ -80,22 +98,39 @@ async def fetch_public_keys(identity_channel: grpc.aio.Channel) -> dict[str, Ed2
 
 
 class AsMachine(grpc.aio.UnaryUnaryClientInterceptor):
-    """Signs calls with the machine's token, and names the person that it acts for, if any."""
+    """Signs calls with the machine's token, and names the person that it acts for, if any.
+
+    A call whose token is refused, which has done nothing then, is made once more with a new one.
+    """
 
     def __init__(self, token: MachineToken) -> None:
         self._token = token
 
     async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        metadata = [("authorization", f"Bearer {await self._token.get()}"), *(details.metadata or ())]
-        return await continuation(details._replace(metadata=grpc.aio.Metadata(*metadata)), request)
+        token = await self._token.get()
+        call = await continuation(_signed(details, token), request)
+        try:
+            refused = await call.code() is grpc.StatusCode.UNAUTHENTICATED
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        if refused and self._token.forget(token):
+            return await continuation(_signed(details, await self._token.get()), request)
+        return call
+
+
+def _signed(details: Any, token: str) -> Any:
+    metadata = [("authorization", f"Bearer {token}"), *(details.metadata or ())]
+    return details._replace(metadata=grpc.aio.Metadata(*metadata))
 
 
 class Forwarding(grpc.aio.UnaryUnaryClientInterceptor):
     """Passes the present caller's own token on, so that the other service decides by who asked."""
 
     async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        token = current_token.get()
-        metadata = [("authorization", f"Bearer {token}"), *(details.metadata or ())]
+        metadata = [("authorization", f"Bearer {current_token.get()}"), *(details.metadata or ())]
+        if acting_for := caller().acting_for:
+            metadata.append((ACTING_FOR, acting_for))
         return await continuation(details._replace(metadata=grpc.aio.Metadata(*metadata)), request)
 
 
@@ -106,6 +141,7 @@ class _Deadline(grpc.aio.UnaryUnaryClientInterceptor):
         return await continuation(details, request)
 
 
-def on_behalf_of(employee_id: str) -> tuple[tuple[str, str], ...]:
-    """Metadata by which a machine names the person that it acts for."""
-    return (("x-kejing-on-behalf-of", employee_id),) if employee_id else ()
+def on_behalf_of(employee_id: str, acting_for: str = "") -> tuple[tuple[str, str], ...]:
+    """Metadata by which a machine names the person that it acts for, and the absent one for whom that person did."""
+    named = ((ON_BEHALF_OF, employee_id), (ACTING_FOR, acting_for)) if employee_id else ()
+    return tuple((header, value) for header, value in named if value)

@@ -1,12 +1,14 @@
-"""What happens around every rpc: who calls, is the request valid, what came of it.
+"""What happens around every rpc: who calls, may he, is the request valid, what came of it.
 
-One interceptor, so that a call is wrapped once: token → caller, declared access, protovalidate rules, domain refusals →
-gRPC status with details, one log line.
+One interceptor, so that a call is wrapped once: token → caller, declared access → grant, protovalidate rules, domain
+refusals → gRPC status with details, one log line.
 """
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import grpc
 import protovalidate
@@ -19,22 +21,41 @@ from psycopg.errors import UntranslatableCharacter
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from kejing.common.v1 import options_pb2
+from kejing.common.v1 import options_pb2, permission_pb2
+from services.shared.access.directory import Grants
 from services.shared.errors import InvalidArgument, PermissionDenied, Refusal, Unauthenticated, Unavailable, Violation
 from services.shared.logging import bind, get_logger
-from services.shared.rpc.caller import NOBODY, Caller, current_caller, current_method, current_token
+from services.shared.rpc.caller import MACHINE, NOBODY, Call, Caller, current_call, current_caller, current_token
+from services.shared.rpc.client import ACTING_FOR, ON_BEHALF_OF
 from services.shared.rpc.tokens import TokenVerifier
 
 DOMAIN = "kejing"
 LIBRARY_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
-    """`access`: what each rpc ("/package.Service/Method") declares; an rpc that is not in it is refused."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may call an rpc, as its contract declares (kejing.common.v1.Access)."""
 
-    def __init__(self, verifier: TokenVerifier, access: Mapping[str, int]) -> None:
+    public: bool
+    permission: int
+    whole: bool
+    machines: frozenset[str]
+    any_machine: bool
+
+    @classmethod
+    def of(cls, access: options_pb2.Access) -> "Rule":
+        names = (options_pb2.Machine.Name(machine).removeprefix("MACHINE_").lower() for machine in access.machines)
+        return cls(access.public, access.permission, access.whole, frozenset(names), access.any_machine)
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """`rules`: who may call each rpc ("/package.Service/Method"); an rpc that is not in it is refused."""
+
+    def __init__(self, verifier: TokenVerifier, grants: Grants, rules: Mapping[str, Rule]) -> None:
         self._verifier = verifier
-        self._access = access
+        self._grants = grants
+        self._rules = rules
         self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
@@ -63,7 +84,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def unary(request: Any, context: grpc.aio.ServicerContext) -> Any:
             started = time.perf_counter()
             try:
-                await self._enter(context, method)
+                await self._enter(context, method, request)
                 check(request)
                 answer = await call(request, context)
             except Exception as error:
@@ -79,6 +100,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async def checked() -> AsyncIterator[Message]:
                 async for request in requests:
                     check(request)
+                    if (under_way := current_call.get()) and under_way.request is None:
+                        under_way.request = request
                     yield request
 
             started = time.perf_counter()
@@ -97,7 +120,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def download(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             started = time.perf_counter()
             try:
-                await self._enter(context, method)
+                await self._enter(context, method, request)
                 check(request)
                 async for answer in call(request, context):
                     yield answer
@@ -108,24 +131,40 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return download
 
-    async def _enter(self, context: grpc.aio.ServicerContext, method: str) -> None:
-        """Sets the call's caller. Raises Unauthenticated or PermissionDenied."""
-        current_method.set(method)
-        access = self._access.get(method, options_pb2.ACCESS_UNSPECIFIED)
-        if access == options_pb2.ACCESS_PUBLIC:
-            current_caller.set(NOBODY)
+    async def _enter(self, context: grpc.aio.ServicerContext, method: str, request: Any = None) -> None:
+        """Sets the call and its caller. Raises Unauthenticated or PermissionDenied."""
+        current_call.set(Call(method, request))
+        rule = self._rules[method]
+        peer = _address(context.peer())
+        if rule.public:
+            current_caller.set(replace(NOBODY, peer=peer))
             return
         metadata = dict(context.invocation_metadata() or ())
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("TOKEN_MISSING", "this call needs the header authorization: Bearer <access token>")
-        caller = await self._verifier.verify(token)
-        if access == options_pb2.ACCESS_UNSPECIFIED or (access == options_pb2.ACCESS_MACHINE and not caller.is_machine):
-            raise PermissionDenied("MACHINES_ONLY", "this call is for the product's own processes")
-        if caller.is_machine and metadata.get("x-kejing-on-behalf-of"):
-            caller = Caller(caller.subject, caller.session, caller.expires_at, str(metadata["x-kejing-on-behalf-of"]))
-        current_caller.set(caller)
+        known = await self._verifier.verify(token)
         current_token.set(token)
+        on_behalf_of, acting_for = "", _id(str(metadata.get(ACTING_FOR, "")))
+        if known.is_machine:
+            if not (rule.any_machine or known.machine in rule.machines):
+                raise PermissionDenied("MACHINE_NOT_ALLOWED", f"{known.subject} has no need of this call")
+            on_behalf_of, grant = str(metadata.get(ON_BEHALF_OF, "")), MACHINE
+            acting_for = acting_for if on_behalf_of else ""
+        elif not rule.permission:
+            raise PermissionDenied("MACHINES_ONLY", "this call is for the product's own processes")
+        else:
+            grant = await self._grants.of(known, acting_for)
+            if rule.permission not in grant.permissions:
+                name = permission_pb2.Permission.Name(rule.permission)  # type: ignore[arg-type]
+                raise PermissionDenied("PERMISSION_MISSING", f"your role does not hold {name}", permission=name)
+            if rule.whole and not grant.scope.everything:
+                raise PermissionDenied(
+                    "SCOPE_TOO_SMALL", "this concerns every customer, and your role shows a part of them"
+                )
+        current_caller.set(
+            Caller(known.subject, known.session, known.expires_at, on_behalf_of, acting_for, grant, peer)
+        )
 
     async def _refuse(
         self, context: grpc.aio.ServicerContext, method: str, started: float, request: Any, error: Exception
@@ -150,6 +189,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 refusal.code = "INTERNAL"
         _log(method, refusal.code, started, request, reason=refusal.reason)
         await context.abort_with_status(rpc_status.to_status(to_status(refusal)))
+
+
+def _address(peer: str) -> str:
+    """The host of gRPC's "ipv4:127.0.0.1:50123" or "ipv6:%5B::1%5D:50123"."""
+    kind, _, rest = peer.partition(":")
+    return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "") if kind in ("ipv4", "ipv6") else kind
+
+
+def _id(value: str) -> str:
+    """An id as it is written elsewhere; what is none as it is."""
+    try:
+        return str(UUID(value))
+    except ValueError:
+        return value
 
 
 def check(request: Message) -> None:

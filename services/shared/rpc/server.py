@@ -10,7 +10,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from kejing.common.v1 import options_pb2
-from services.shared.rpc.interceptor import CallInterceptor
+from services.shared.access.directory import Grants
+from services.shared.rpc.interceptor import CallInterceptor, Rule
 from services.shared.rpc.tokens import TokenVerifier
 
 GRACE_SECONDS = 8.0
@@ -27,9 +28,9 @@ class Server:
     `servicers` are instances of subclasses of the generated …Servicer classes.
     """
 
-    def __init__(self, bind: str, verifier: TokenVerifier, servicers: Sequence[object]) -> None:
+    def __init__(self, bind: str, verifier: TokenVerifier, grants: Grants, servicers: Sequence[object]) -> None:
         contracts = [contract_of(servicer) for servicer in servicers]
-        interceptor = CallInterceptor(verifier, declared_access([descriptor for descriptor, _ in contracts]))
+        interceptor = CallInterceptor(verifier, grants, declared_rules([descriptor for descriptor, _ in contracts]))
         self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS, maximum_concurrent_rpcs=1000)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -71,13 +72,13 @@ def contract_of(servicer: object) -> tuple[ServiceDescriptor, Callable[[Any, Any
     raise TypeError(f"{type(servicer).__name__} implements no service of the contracts")
 
 
-def declared_access(descriptors: Sequence[ServiceDescriptor]) -> dict[str, int]:
-    """Who may call each rpc. Raises TypeError for an rpc that doesn't say."""
-    access: dict[str, int] = {}
+def declared_rules(descriptors: Sequence[ServiceDescriptor]) -> dict[str, Rule]:
+    """Who may call each rpc. Raises TypeError for an rpc that lets nobody in."""
+    rules: dict[str, Rule] = {}
     for service in descriptors:
         for method in service.methods:
-            declared = method.GetOptions().Extensions[options_pb2.access]
-            if declared == options_pb2.ACCESS_UNSPECIFIED:
+            rule = Rule.of(method.GetOptions().Extensions[options_pb2.access])
+            if not (rule.public or rule.permission or rule.machines or rule.any_machine):
                 raise TypeError(f"{service.full_name}.{method.name} does not declare who may call it")
-            access[f"/{service.full_name}/{method.name}"] = declared
-    return access
+            rules[f"/{service.full_name}/{method.name}"] = rule
+    return rules

@@ -1,0 +1,1 @@
+"""Who did what: a record beside every write, sealed by a hash chain."""

@@ -1,0 +1,376 @@
+"""An organisation and customers of whom every service knows something, to try who sees what.
+
+The customers and what is known of them stay; who owns them, who works where and what his role shows are set anew by
+`arrange`, through the same rpcs that people use.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
+from sqlalchemy import func, select
+
+from kejing.common.v1 import permission_pb2
+from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
+from kejing.health.v1 import alerts_pb2, alerts_service_pb2, alerts_service_pb2_grpc
+from kejing.identity.v1 import (
+    departments_service_pb2,
+    departments_service_pb2_grpc,
+    employees_service_pb2,
+    employees_service_pb2_grpc,
+    roles_service_pb2,
+    roles_service_pb2_grpc,
+)
+from kejing.revenue.v1 import order_pb2, orders_service_pb2, orders_service_pb2_grpc
+from kejing.tasks.v1 import (
+    follow_ups_service_pb2,
+    follow_ups_service_pb2_grpc,
+    process_definitions_service_pb2,
+    process_definitions_service_pb2_grpc,
+    process_records_service_pb2,
+    process_records_service_pb2_grpc,
+    tasks_service_pb2,
+    tasks_service_pb2_grpc,
+)
+from services.notifications.storage import inbox
+from services.shared.access import unscoped
+from services.shared.access.tables import customer_access, directory
+from services.shared.access.tables import departments as kit_departments
+from services.shared.access.tables import employees as kit_employees
+from services.shared.clock import business_date, utc_now
+from services.shared.ids import new_id
+from tests.support.customers import bring
+from tests.support.eventually import eventually
+from tests.support.health import open_health
+from tests.support.services import RunningServices
+from tests.support.tasks import deadline_in, stage
+
+SCOPED_SERVICES = ("customers", "tasks", "health", "revenue", "notifications")
+READS = (
+    permission_pb2.PERMISSION_CUSTOMERS_READ,
+    permission_pb2.PERMISSION_TASKS_READ,
+    permission_pb2.PERMISSION_HEALTH_READ,
+    permission_pb2.PERMISSION_REVENUE_READ,
+)
+OWNER_ROLES = ("CSM", "ANALYST", "SALES_MANAGER")
+PRICE = 1200
+"""A month's revenue from each customer, so that a sum tells how many there are."""
+GOOD = {"active_users": 9, "active_users_14d": 9, "tickets_opened": 0, "urgent_tickets_open": 0}
+BAD = {**GOOD, "urgent_tickets_open": 3}
+
+
+def business_today() -> date:
+    return business_date(utc_now(), ZoneInfo("Asia/Shanghai"))
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Who owns a customer in a role, and on which business dates."""
+
+    employee: int
+    first: date
+    last: date
+
+    def holds(self, today: date) -> bool:
+        return self.first <= today <= self.last
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Department i lies below `parents[i]` (an earlier one, or -1: the company); employee i works in `places[i]` and
+    sees by `scopes[i]`; `owners` by (customer, role)."""
+
+    parents: Sequence[int]
+    places: Sequence[int]
+    scopes: Sequence[str]
+    owners: Mapping[tuple[int, str], Ownership]
+
+    def in_scope(self, employee: int, customers: int, today: date) -> set[int]:
+        """The customers that the employee sees, by the words of the definition."""
+        if self.scopes[employee] == "ALL":
+            return set(range(customers))
+        mine = {employee}
+        if self.scopes[employee] == "DEPARTMENT":
+            mine = {other for other, place in enumerate(self.places) if self._below(place, self.places[employee])}
+        return {
+            customer for (customer, _), owner in self.owners.items() if owner.holds(today) and owner.employee in mine
+        }
+
+    def _below(self, department: int, above: int) -> bool:
+        while department != above and department >= 0:
+            department = self.parents[department]
+        return department == above
+
+
+@dataclass
+class Organisation:
+    services: RunningServices
+    departments: list[str] = field(default_factory=list)
+    employees: list[Any] = field(default_factory=list)
+    external_ids: list[str] = field(default_factory=list)
+    customers: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    follow_ups: list[str] = field(default_factory=list)
+    processes: list[str] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
+    role_keys: dict[str, str] = field(default_factory=dict)
+    _parents: list[int] = field(default_factory=list)
+    _company: str = ""
+
+    async def stub(self, stub_class: Any, employee: int | None = None) -> Any:
+        """A stub of an employee; of the administrator where none is named."""
+        caller = "employee:admin" if employee is None else f"employee:{self.employees[employee].login}"
+        return await self.services.stub(stub_class, caller)
+
+    async def arrange(self, plan: Plan) -> None:
+        """Makes the organisation what `plan` says; returns when every service knows."""
+        tree = await self.stub(departments_service_pb2_grpc.DepartmentsServiceStub)
+        people = await self.stub(employees_service_pb2_grpc.EmployeesServiceStub)
+        for each in self.departments:  # all side by side first: no order of moves can make a cycle then
+            await self._move(tree, each, self._company)
+        for each, parent in zip(self.departments, plan.parents, strict=True):
+            if parent >= 0:
+                await self._move(tree, each, self.departments[parent])
+        for employee, place, scope in zip(self.employees, plan.places, plan.scopes, strict=True):
+            await people.UpdateEmployee(
+                employees_service_pb2.UpdateEmployeeRequest(
+                    request_id=str(new_id()),
+                    employee_id=employee.id,
+                    department_id=self.departments[place],
+                    role_key=self.role_keys[scope],
+                )
+            )
+        await self.own(plan.owners)
+
+    def in_background(self, plan: Plan) -> "asyncio.Task[None]":
+        return asyncio.create_task(self.arrange(plan))
+
+    async def own(self, owners: Mapping[tuple[int, str], Ownership]) -> None:
+        """Sets owners; those that aren't named stay. Returns when every service knows."""
+        rows = [
+            {
+                "customer_external_id": self.external_ids[customer],
+                "role": role,
+                "login": self.employees[owner.employee].login,
+                "valid_from": owner.first.isoformat() if owner.first > date.min else "",
+                "valid_to": owner.last.isoformat() if owner.last < date.max else "",
+            }
+            for (customer, role), owner in owners.items()
+        ]
+        if rows:
+            result = await bring(self.services, "ImportOwners", rows)
+            assert not result.rejected, result.rejected_rows
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Waits until every service's projections say what identity and customers say."""
+        people, owners = await self._known("identity"), await self._owners("customers")
+
+        async def same() -> bool:
+            for name in SCOPED_SERVICES:
+                assert await self._known(name) == people, name
+                assert await self._owners(name) == owners, name
+                await self.services.directory(name).look()
+            await self.services.directory("identity").look()
+            return True
+
+        await eventually(same)
+
+    async def _known(self, name: str) -> list[Any]:
+        async with self.services.db(name).read() as read:
+            people = select(kit_employees.c.id, kit_employees.c.version).order_by(kit_employees.c.id)
+            tree = select(kit_departments.c.id, kit_departments.c.version).order_by(kit_departments.c.id)
+            assert (await read.execute(select(func.count()).select_from(directory))).scalar_one() == 1
+            return [(await read.execute(query)).all() for query in (people, tree)]
+
+    async def _owners(self, name: str) -> Any:
+        mine = [UUID(customer) for customer in self.customers]
+        query = select(customer_access).where(customer_access.c.customer_id == func.any(mine))
+        query = query.order_by(customer_access.c.customer_id, customer_access.c.role)
+        async with self.services.db(name).read() as read:
+            return (await read.execute(unscoped(query, "compared by a test"))).all()
+
+    async def _move(self, tree: Any, department_id: str, parent_id: str) -> None:
+        await tree.MoveDepartment(
+            departments_service_pb2.MoveDepartmentRequest(
+                request_id=str(new_id()), department_id=department_id, parent_id=parent_id
+            )
+        )
+
+
+async def make_organisation(
+    services: RunningServices, departments: int, employees: int, customers: int
+) -> Organisation:
+    """Departments, employees and customers; each customer with a contact, a task, a follow-up, a process, an order, an
+    evaluated week, an alert, and a notice of it in everybody's inbox."""
+    await services.start(*SCOPED_SERVICES)
+    made = Organisation(services)
+    word = str(new_id())[-12:]
+    await _make_people(made, word, departments, employees)
+    await _make_customers(made, word, customers)
+    for customer_id in made.customers:
+        await _make_work(made, word, customer_id)
+    await _make_health(made)
+    await _make_notices(made)
+    return made
+
+
+async def _make_people(made: Organisation, word: str, departments: int, employees: int) -> None:
+    tree = await made.stub(departments_service_pb2_grpc.DepartmentsServiceStub)
+    people = await made.stub(employees_service_pb2_grpc.EmployeesServiceStub)
+    roles = await made.stub(roles_service_pb2_grpc.RolesServiceStub)
+
+    async def department(name: str, parent_id: str = "") -> str:
+        request = departments_service_pb2.CreateDepartmentRequest(
+            request_id=str(new_id()), name=f"{name}-{word}", parent_id=parent_id
+        )
+        return str((await tree.CreateDepartment(request)).department.id)
+
+    made._company = await department("company")
+    made.departments = [await department(f"d{number}", made._company) for number in range(departments)]
+    for scope in ("OWN", "DEPARTMENT", "ALL"):
+        key = made.role_keys[scope] = f"{scope}_{word}".upper().replace("-", "_")
+        await roles.CreateRole(
+            roles_service_pb2.CreateRoleRequest(
+                request_id=str(new_id()),
+                key=key,
+                name=key,
+                permissions=[*READS, permission_pb2.PERMISSION_TASKS_WRITE],
+                scope=permission_pb2.Scope.Value(f"SCOPE_{scope}"),
+            )
+        )
+    for number in range(employees):
+        request = employees_service_pb2.CreateEmployeeRequest(
+            request_id=str(new_id()),
+            login=f"e{number}-{word}",
+            display_name=f"E{number}",
+            department_id=made.departments[0],
+            role_key=made.role_keys["OWN"],
+        )
+        made.employees.append((await people.CreateEmployee(request)).employee)
+
+
+async def _make_customers(made: Organisation, word: str, customers: int) -> None:
+    made.external_ids = [f"org-{word}-{number:03}" for number in range(customers)]
+    soon, gone = business_today() + timedelta(days=90), business_today() - timedelta(days=9)
+    rows = [
+        # Every third one has churned.
+        {
+            "external_id": key,
+            "name": f"Name {key}",
+            "last_contract_end": (gone if number % 3 == 0 else soon).isoformat(),
+        }
+        for number, key in enumerate(made.external_ids)
+    ]
+    await bring(made.services, "ImportCustomers", rows)
+    contacts = [
+        {"customer_external_id": key, "external_id": "1", "name": f"Contact {key}"} for key in made.external_ids
+    ]
+    await bring(made.services, "ImportContacts", contacts)
+    stub = await made.stub(customers_service_pb2_grpc.CustomersServiceStub)
+    found: dict[str, str] = {}
+    for view in (customers_service_pb2.CUSTOMER_VIEW_ALL, customers_service_pb2.CUSTOMER_VIEW_CHURNED):
+        listed = customers_service_pb2.ListCustomersRequest(view=view, name_prefix=f"Name org-{word}", page_size=500)
+        found |= {customer.external_id: customer.id for customer in (await stub.ListCustomers(listed)).customers}
+    made.customers = [found[key] for key in made.external_ids]
+    for start in (0, 1):  # two tags, one of which some customers carry besides the other
+        tagged = customers_service_pb2.TagCustomersRequest(
+            request_id=str(new_id()), tag=f"t{start}-{word}", customer_ids=made.customers[start::2]
+        )
+        await stub.TagCustomers(tagged)
+
+
+async def _make_work(made: Organisation, word: str, customer_id: str) -> None:
+    services = made.services
+    tasks = await made.stub(tasks_service_pb2_grpc.TasksServiceStub)
+    task = tasks_service_pb2.CreateTaskRequest(
+        request_id=str(new_id()), customer_id=customer_id, title="Call", theme_key="value", deadline=deadline_in(days=3)
+    )
+    made.tasks.append((await tasks.CreateTask(task)).task.id)
+    follow_ups = await made.stub(follow_ups_service_pb2_grpc.FollowUpsServiceStub)
+    follow_up = follow_ups_service_pb2.CreateFollowUpRequest(
+        request_id=str(new_id()), customer_id=customer_id, theme_key="value", content="We spoke.",
+        channel=follow_ups_service_pb2.CHANNEL_CALL,
+    )  # fmt: skip
+    made.follow_ups.append((await follow_ups.CreateFollowUp(follow_up)).follow_up.id)
+    await _make_definition(made, word)
+    records = await services.stub(process_records_service_pb2_grpc.ProcessRecordsServiceStub, "machine:processes")
+    start = process_records_service_pb2.RecordStartRequest(
+        process_id=str(new_id()), customer_id=customer_id, definition_key=f"d-{word}",
+        owner_id=(await _administrator(made)).id,
+    )  # fmt: skip
+    made.processes.append((await records.RecordStart(start)).process.id)
+    orders = await made.stub(orders_service_pb2_grpc.OrdersServiceStub)
+    today = business_today()
+    order = orders_service_pb2.CreateOrderRequest(
+        request_id=str(new_id()), number=f"HT-{new_id()}", customer_id=customer_id, product="Standard",
+        amount=Money(currency_code="NZD", units=12 * PRICE), signed_date=_day(today), counts_to_mrr=True,
+        term_start=_day(today.replace(day=1)), term_end=_day(_year_after(today)),
+        status=order_pb2.ORDER_STATUS_EFFECTIVE,
+    )  # fmt: skip
+    made.orders.append((await orders.CreateOrder(order)).order.id)
+
+
+async def _make_definition(made: Organisation, word: str) -> None:
+    if made.processes:
+        return
+    stub = await made.stub(process_definitions_service_pb2_grpc.ProcessDefinitionsServiceStub)
+    create = process_definitions_service_pb2.CreateProcessDefinitionRequest(
+        request_id=str(new_id()), key=f"d-{word}", name="Delivery", theme_key="delivery",
+        stages=[stage("one"), stage("two")],
+    )  # fmt: skip
+    draft = (await stub.CreateProcessDefinition(create)).definition
+    publish = process_definitions_service_pb2.PublishProcessDefinitionRequest(
+        request_id=str(new_id()), definition_id=draft.id
+    )
+    await stub.PublishProcessDefinition(publish)
+
+
+async def _make_health(made: Organisation) -> None:
+    """Two weeks, of which the second is worse: every customer gets an alert."""
+    health = await open_health(made.services)
+    await made.settled()
+    alerts = await made.stub(alerts_service_pb2_grpc.AlertsServiceStub)
+    subscription = alerts_service_pb2.CreateAlertSubscriptionRequest(
+        request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
+    )
+    made_subscription = (await alerts.CreateAlertSubscription(subscription)).subscription
+    for week, figures in ((health.last.previous, GOOD), (health.last, BAD)):
+        for customer_id in made.customers:
+            await health.figures(UUID(customer_id), week, figures)
+        run = await health.new_run(week)
+    raised = {alert.customer_id for alert in await health.raise_alerts(run)}
+    assert raised >= set(made.customers)
+    await alerts.DeleteAlertSubscription(
+        alerts_service_pb2.DeleteAlertSubscriptionRequest(
+            request_id=str(new_id()), subscription_id=made_subscription.id
+        )
+    )
+
+
+async def _make_notices(made: Organisation) -> None:
+    async with made.services.db("notifications").transaction(actor="machine:test", unscoped="told by a test") as write:
+        for customer_id, task_id in zip(made.customers, made.tasks, strict=True):
+            item = {"cause": f"task/{task_id}", "kind": "TASK_OVERDUE", "customer_id": UUID(customer_id),
+                    "task_id": UUID(task_id), "facts": {}, "late_by": timedelta()}  # fmt: skip
+            await inbox.add(write, [UUID(employee.id) for employee in made.employees], item, business_today())
+
+
+async def _administrator(made: Organisation) -> Any:
+    stub = await made.stub(employees_service_pb2_grpc.EmployeesServiceStub)
+    return (await stub.GetMe(employees_service_pb2.GetMeRequest())).employee
+
+
+def _day(day: date) -> Date:
+    return Date(year=day.year, month=day.month, day=day.day)
+
+
+def _year_after(today: date) -> date:
+    """The last day of the twelve whole months that begin with this one."""
+    return date(today.year + 1, today.month, 1) - timedelta(days=1)
