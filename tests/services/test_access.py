@@ -1,95 +1,88 @@
-"""Every rpc of every service: nobody without a good token, and machines' calls for machines only."""
+"""Every rpc of every service, as their reflection lists them: nobody without a good token, nobody beyond his rights."""
 
-import importlib
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
-import grpc
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.protobuf import message_factory
-from google.protobuf.descriptor import MethodDescriptor
+import pytest_asyncio
 
-from kejing.common.v1 import options_pb2
-from services.shared.rpc.tokens import AUDIENCE, ISSUER
-from tests.support.refusals import refusal_of
+from tests.support import access
+from tests.support.access import Part
 from tests.support.services import RunningServices
 
-PROTOS = Path(__file__).parents[2] / "protos"
-SERVED_BY_WORKFLOWS = "kejing.processes."
+PARTS = ("identity", "customers", "tasks", "health", "revenue", "notifications")
+ELSEWHERE = {"kejing.processes.v1.ProcessesService"}
+"""Walked where the process that serves it runs."""
 
 
-def rpcs(access: int) -> list[Any]:
-    return list(_rpcs(access))
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=PARTS)
+async def part(request: pytest.FixtureRequest, services: RunningServices) -> AsyncIterator[Part]:
+    await services.start(request.param)
+    async with access.part_at(request.param, services.address(request.param)) as found:
+        yield found
 
 
-def _rpcs(access: int) -> Iterator[Any]:
-    """The rpcs that declare `access`; those that every service offers are tried at one of them."""
-    for path in sorted(PROTOS.glob("kejing/**/*.proto")):
-        name = path.relative_to(PROTOS).with_suffix("").as_posix().replace("/", ".")
-        for service in importlib.import_module(f"{name}_pb2").DESCRIPTOR.services_by_name.values():
-            for method in service.methods:
-                declared = method.GetOptions().Extensions[options_pb2.access] == access
-                if declared and not name.startswith(SERVED_BY_WORKFLOWS):
-                    yield pytest.param(method, id=f"{service.name}.{method.name}")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bad_tokens(services: RunningServices) -> dict[str, str]:
+    await services.start("identity")
+    return await access.bad_tokens(services)
 
 
-async def call(services: RunningServices, method: MethodDescriptor, token: str | None) -> grpc.aio.AioRpcError | None:
-    """Calls with an empty request; answers the refusal."""
-    area = method.full_name.split(".")[1]
-    part = area if area in services.ports else "customers"
-    await services.start(part)
-    request = message_factory.GetMessageClass(method.input_type)
-    answer = message_factory.GetMessageClass(method.output_type)
-    service, name = method.full_name.rsplit(".", 1)
-    metadata = [("authorization", f"Bearer {token}")] if token is not None else []
-    async with grpc.aio.insecure_channel(services.address(part)) as channel:
-        open_channel: Any = channel
-        options: Any = {"request_serializer": request.SerializeToString, "response_deserializer": answer.FromString}
-        try:
-            if method.client_streaming:
-                await open_channel.stream_unary(f"/{service}/{name}", **options)(iter([request()]), metadata=metadata)
-            elif method.server_streaming:
-                async for _ in open_channel.unary_stream(f"/{service}/{name}", **options)(request(), metadata=metadata):
-                    pass
-            else:
-                await open_channel.unary_unary(f"/{service}/{name}", **options)(request(), metadata=metadata)
-        except grpc.aio.AioRpcError as error:
-            return error
-    return None
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def without(services: RunningServices) -> dict[int, str]:
+    return await access.tokens_without(services, access.PERMISSIONS)
 
 
-FORGED = jwt.encode(
-    {"iss": ISSUER, "aud": AUDIENCE, "sub": "machine:workers", "sid": "s", "exp": int(time.time()) + 600},
-    Ed25519PrivateKey.generate(),
-    algorithm="EdDSA",
-    headers={"kid": "k"},
-)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def of_department(services: RunningServices) -> str:
+    return await access.token_of_department(services)
 
 
-@pytest.mark.parametrize("method", [*rpcs(options_pb2.ACCESS_EMPLOYEE), *rpcs(options_pb2.ACCESS_MACHINE)])
-async def test_a_call_without_a_good_token_is_refused(services: RunningServices, method: MethodDescriptor) -> None:
-    missing = await call(services, method, None)
-    assert missing is not None
-    assert (missing.code().name, refusal_of(missing).reason) == ("UNAUTHENTICATED", "TOKEN_MISSING")
-    forged = await call(services, method, FORGED)
-    assert forged is not None
-    assert (forged.code().name, refusal_of(forged).reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def machines(services: RunningServices) -> dict[str, str]:
+    return await access.machine_tokens(services)
 
 
-@pytest.mark.parametrize("method", rpcs(options_pb2.ACCESS_MACHINE))
-async def test_an_employee_may_not_call_what_is_for_machines(
-    services: RunningServices, method: MethodDescriptor
+async def test_every_contract_is_served_somewhere(services: RunningServices) -> None:
+    served: set[str] = set()
+    await services.start(*PARTS)
+    for name in PARTS:
+        async with access.part_at(name, services.address(name)) as part:
+            served |= {rpc.method.containing_service.full_name for rpc in part.rpcs}
+    assert access.contracts() - served == ELSEWHERE
+
+
+async def test_every_rpc_declares_who_may_call_it(part: Part) -> None:
+    assert part.rpcs
+    assert [rpc.path for rpc in part.rpcs if not rpc.declared] == []
+
+
+async def test_only_signing_in_and_keys_are_for_everybody(part: Part) -> None:
+    public = {rpc.method.name for rpc in part.rpcs if rpc.access.public}
+    signing_in = {"SignIn", "ChangePassword", "StartOidcSignIn", "RefreshToken", "GetPublicKeys"}
+    assert public == (signing_in if part.name == "identity" else set())
+
+
+async def test_a_call_without_a_good_token_is_refused(part: Part, bad_tokens: dict[str, str]) -> None:
+    await access.refuses_bad_tokens(part, bad_tokens)
+
+
+async def test_a_machine_calls_only_what_names_it(part: Part, machines: dict[str, str]) -> None:
+    await access.refuses_other_machines(part, machines)
+
+
+async def test_an_employee_may_not_call_what_is_for_machines(part: Part, services: RunningServices) -> None:
+    await access.refuses_employees(part, await services.sign_in("employee:admin"))
+
+
+async def test_all_other_permissions_do_not_open_an_rpc(part: Part, without: dict[int, str]) -> None:
+    await access.refuses_other_permissions(part, without)
+
+
+async def test_what_concerns_every_customer_is_not_for_a_smaller_scope(part: Part, of_department: str) -> None:
+    await access.refuses_smaller_scope(part, of_department)
+
+
+async def test_a_session_that_ended_is_refused_by_every_rpc_within_five_seconds(
+    part: Part, services: RunningServices
 ) -> None:
-    refused = await call(services, method, await services.sign_in("employee:admin"))
-    assert refused is not None
-    assert (refused.code().name, refusal_of(refused).reason) == ("PERMISSION_DENIED", "MACHINES_ONLY")
-
-
-@pytest.mark.parametrize("method", rpcs(options_pb2.ACCESS_PUBLIC))
-async def test_only_signing_in_answers_without_a_token(services: RunningServices, method: MethodDescriptor) -> None:
-    refused = await call(services, method, None)
-    assert refused is None or refusal_of(refused).reason not in ("TOKEN_MISSING", "TOKEN_INVALID")
+    await access.refuses_ended_session(part, services)

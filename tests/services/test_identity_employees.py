@@ -1,115 +1,77 @@
-"""Departments, employees, and who reports to whom."""
+"""Employees, and who reports to whom."""
 
 import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from kejing.common.v1.events_pb2 import Event
-from kejing.identity.v1 import employee_pb2, events_pb2
-from kejing.identity.v1 import identity_service_pb2 as pb
-from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
-from services.shared.db.tables import outbox
+from kejing.identity.v1 import employees_service_pb2 as pb
+from kejing.identity.v1 import events_pb2
+from tests.support.identity import People, fresh, told
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
-CSM, MANAGER = employee_pb2.ROLE_CSM, employee_pb2.ROLE_MANAGER
-
 
 @pytest.fixture
-async def admin(services: RunningServices) -> Any:
-    return await services.stub(IdentityServiceStub)
-
-
-def fresh(word: str) -> str:
-    return f"{word}-{uuid.uuid4().hex[:8]}"
-
-
-async def department(admin: Any, parent_id: str = "") -> str:
-    request = pb.CreateDepartmentRequest(request_id=fresh("r"), name=fresh("department"), parent_id=parent_id)
-    answer = await admin.CreateDepartment(request)
-    return str(answer.department.id)
-
-
-async def employee(admin: Any, department_id: str, *, leads: bool = False, role: Any = CSM) -> Any:
-    request = pb.CreateEmployeeRequest(request_id=fresh("r"), login=fresh("e"), display_name="李 Li",
-                                       department_id=department_id, role=role, leads_department=leads)  # fmt: skip
-    return (await admin.CreateEmployee(request)).employee
-
-
-async def get(admin: Any, employee_id: str) -> Any:
-    return (await admin.GetEmployee(pb.GetEmployeeRequest(employee_id=employee_id))).employee
-
-
-async def told(services: RunningServices) -> list[events_pb2.EmployeeFacts]:
-    """All facts that identity has told, oldest first."""
-    async with services.db("identity").read() as read:
-        rows = (await read.execute(select(outbox.c.event).order_by(outbox.c.position))).scalars().all()
-    facts: list[events_pb2.EmployeeFacts] = []
-    for row in rows:
-        payload = events_pb2.EmployeesChanged()
-        if Event.FromString(row).payload.Unpack(payload):
-            facts += payload.employees
-    return facts
+async def admin(services: RunningServices) -> People:
+    return await People.by(services)
 
 
 async def test_an_employee_reports_to_the_leader_of_his_department_and_the_leader_to_the_one_above(
-    services: RunningServices, admin: Any
+    services: RunningServices, admin: People
 ) -> None:
-    region = await department(admin)
-    team = await department(admin, region)
-    early = await employee(admin, team)
-    director = await employee(admin, region, leads=True, role=MANAGER)
-    leader = await employee(admin, team, leads=True, role=MANAGER)
-    late = await employee(admin, team)
+    region = await admin.department()
+    team = await admin.department(region)
+    early = await admin.employee(team)
+    director = await admin.employee(region, "MANAGER", leads=True)
+    leader = await admin.employee(team, "MANAGER", leads=True)
+    late = await admin.employee(team)
 
-    assert (await get(admin, early.id)).manager_id == leader.id
+    assert (await admin.get(early.id)).manager_id == leader.id
     assert leader.manager_id == director.id
     assert late.manager_id == leader.id
-    newest = {facts.id: facts for facts in await told(services)}
+    events = await told(services, events_pb2.EmployeesChanged)
+    newest = {facts.id: facts for event in events for facts in event.employees}
     assert newest[early.id].manager_id == leader.id
-    assert newest[early.id].version == (await get(admin, early.id)).version == 3
+    assert newest[early.id].version == (await admin.get(early.id)).version == 3
     assert newest[late.id].department_id == team
 
 
-async def test_a_department_has_one_leader(admin: Any) -> None:
-    team = await department(admin)
-    leader = await employee(admin, team, leads=True)
-    answer = await refused(employee(admin, team, leads=True))
+async def test_a_department_has_one_leader(admin: People) -> None:
+    team = await admin.department()
+    leader = await admin.employee(team, leads=True)
+    answer = await refused(admin.employee(team, leads=True))
     assert (answer.code, answer.reason) == ("FAILED_PRECONDITION", "DEPARTMENT_HAS_LEADER")
     assert answer.metadata["leader_id"] == leader.id
 
 
-async def test_only_administrators_create(services: RunningServices, admin: Any) -> None:
-    csm = await employee(admin, "")
-    other = await services.stub(IdentityServiceStub, f"employee:{csm.login}")
-    for call in (department(other), employee(other, "")):
+async def test_only_who_may_manage_employees_creates(services: RunningServices, admin: People) -> None:
+    csm = await admin.employee()
+    other = await People.by(services, f"employee:{csm.login}")
+    for call in (other.department(), other.employee()):
         answer = await refused(call)
-        assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "ADMINISTRATORS_ONLY")
-    machine = await services.stub(IdentityServiceStub, "machine:tasks")
-    assert (await refused(department(machine))).code == "PERMISSION_DENIED"
+        assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
+        assert answer.metadata["permission"] == "PERMISSION_EMPLOYEES_MANAGE"
+    machine = await People.by(services, "machine:tasks")
+    assert (await refused(machine.department())).reason == "MACHINE_NOT_ALLOWED"
 
 
-async def test_a_repeated_request_is_answered_again_and_done_once(admin: Any) -> None:
-    request = pb.CreateEmployeeRequest(request_id=fresh("r"), login=fresh("e"), display_name="Wang", role=CSM)
-    first = await admin.CreateEmployee(request)
-    assert (await admin.CreateEmployee(request)).employee == first.employee
+async def test_a_repeated_request_is_answered_again_and_done_once(admin: People) -> None:
+    request = pb.CreateEmployeeRequest(request_id=fresh("r"), login=fresh("e"), display_name="Wang", role_key="CSM")
+    first = await admin.employees.CreateEmployee(request)
+    assert (await admin.employees.CreateEmployee(request)).employee == first.employee
 
     request.display_name = "Somebody else"
-    answer = await refused(admin.CreateEmployee(request))
+    answer = await refused(admin.employees.CreateEmployee(request))
     assert (answer.code, answer.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
 
 
-async def test_logins_and_names_of_departments_are_unique(admin: Any) -> None:
-    known = await employee(admin, "")
-    again = pb.CreateEmployeeRequest(request_id=fresh("r"), login=known.login, display_name="X", role=CSM)
-    assert (await refused(admin.CreateEmployee(again))).reason == "LOGIN_TAKEN"
-
-    request = pb.CreateDepartmentRequest(request_id=fresh("r"), name=fresh("d"))
-    await admin.CreateDepartment(request)
-    request.request_id = fresh("r")
-    assert (await refused(admin.CreateDepartment(request))).reason == "DEPARTMENT_NAME_TAKEN"
+async def test_logins_are_unique(admin: People) -> None:
+    known = await admin.employee()
+    again = pb.CreateEmployeeRequest(request_id=fresh("r"), login=known.login, display_name="X", role_key="CSM")
+    answer = await refused(admin.employees.CreateEmployee(again))
+    assert (answer.code, answer.reason, answer.fields) == ("FAILED_PRECONDITION", "LOGIN_TAKEN", ("login",))
+    assert known.login not in answer.message
 
 
 @pytest.mark.parametrize(
@@ -120,55 +82,109 @@ async def test_logins_and_names_of_departments_are_unique(admin: Any) -> None:
         ({"login": "has space"}, "login"),
         ({"login": ""}, "login"),
         ({"display_name": ""}, "display_name"),
+        ({"display_name": "   "}, "display_name"),
         ({"display_name": "x" * 101}, "display_name"),
-        ({"role": 0}, "role"),
-        ({"role": 99}, "role"),
+        ({"role_key": ""}, "role_key"),
+        ({"role_key": "X" * 41}, "role_key"),
         ({"department_id": "not-an-id"}, "department_id"),
         ({"request_id": ""}, "request_id"),
     ],
     ids=str,
 )
-async def test_a_wrong_field_is_named(admin: Any, changes: dict[str, Any], field: str) -> None:
-    good = {"request_id": fresh("r"), "login": fresh("e"), "display_name": "X", "role": CSM}
-    answer = await refused(admin.CreateEmployee(pb.CreateEmployeeRequest(**{**good, **changes})))
+async def test_a_wrong_field_is_named(admin: People, changes: dict[str, Any], field: str) -> None:
+    good = {"request_id": fresh("r"), "login": fresh("e"), "display_name": "X", "role_key": "CSM"}
+    answer = await refused(admin.employees.CreateEmployee(pb.CreateEmployeeRequest(**{**good, **changes})))
     assert answer.code == "INVALID_ARGUMENT"
     assert field in answer.fields
 
 
-async def test_unknown_ids_are_not_found(admin: Any) -> None:
+async def test_unknown_ids_are_not_found(admin: People) -> None:
     unknown = str(uuid.uuid4())
-    assert (await refused(get(admin, unknown))).reason == "EMPLOYEE_NOT_FOUND"
-    assert (await refused(department(admin, unknown))).reason == "DEPARTMENT_NOT_FOUND"
-    assert (await refused(employee(admin, unknown))).reason == "DEPARTMENT_NOT_FOUND"
+    known = await admin.employee()
+    assert (await refused(admin.get(unknown))).reason == "EMPLOYEE_NOT_FOUND"
+    assert (await refused(admin.update(unknown, display_name="X"))).reason == "EMPLOYEE_NOT_FOUND"
+    assert (await refused(admin.reactivate(unknown))).reason == "EMPLOYEE_NOT_FOUND"
+    assert (await refused(admin.employee(unknown))).reason == "DEPARTMENT_NOT_FOUND"
+    assert (await refused(admin.update(known.id, department_id=unknown))).reason == "DEPARTMENT_NOT_FOUND"
+    assert (await refused(admin.employee(role="NO_SUCH"))).reason == "ROLE_NOT_FOUND"
+    assert (await refused(admin.update(known.id, role_key="NO_SUCH"))).reason == "ROLE_NOT_FOUND"
 
 
-async def test_pages_of_employees_and_departments_hold_everybody_once(admin: Any) -> None:
-    team = await department(admin)
-    logins = sorted([(await employee(admin, team)).login for _ in range(5)])
+async def test_pages_of_employees_hold_everybody_once(admin: People) -> None:
+    team = await admin.department()
+    logins = sorted([(await admin.employee(team)).login for _ in range(5)])
 
     found: list[str] = []
     token = ""
     while True:
-        page = await admin.ListEmployees(pb.ListEmployeesRequest(page_size=2, page_token=token, department_id=team))
+        request = pb.ListEmployeesRequest(page_size=2, page_token=token, department_id=team)
+        page = await admin.employees.ListEmployees(request)
         found += [one.login for one in page.employees]
         token = page.next_page_token
         if not token:
             break
     assert found == logins
 
-    names: list[str] = []
-    while True:
-        departments = await admin.ListDepartments(pb.ListDepartmentsRequest(page_size=3, page_token=token))
-        names += [one.id for one in departments.departments]
-        token = departments.next_page_token
-        if not token:
-            break
-    assert len(names) == len(set(names))
-    assert team in names
+
+async def test_an_employee_is_found_by_his_login(admin: People) -> None:
+    known = await admin.employee()
+    page = await admin.employees.ListEmployees(pb.ListEmployeesRequest(login=known.login))
+    assert [one.id for one in page.employees] == [known.id]
 
 
-async def test_a_page_token_of_another_query_is_refused(admin: Any) -> None:
-    page = await admin.ListEmployees(pb.ListEmployeesRequest(page_size=1))
+async def test_a_page_token_of_another_query_is_refused(admin: People) -> None:
+    await admin.employee()
+    page = await admin.employees.ListEmployees(pb.ListEmployeesRequest(page_size=1))
     other = pb.ListEmployeesRequest(page_size=1, page_token=page.next_page_token, department_id=str(uuid.uuid4()))
-    answer = await refused(admin.ListEmployees(other))
+    answer = await refused(admin.employees.ListEmployees(other))
     assert (answer.code, answer.fields) == ("INVALID_ARGUMENT", ("page_token",))
+
+
+async def test_who_changes_department_reports_to_its_leader(services: RunningServices, admin: People) -> None:
+    old, new = await admin.department(), await admin.department()
+    leader = await admin.employee(new, "MANAGER", leads=True)
+    mover = await admin.employee(old)
+
+    moved = await admin.update(mover.id, department_id=new, display_name="王 Wang")
+
+    assert (moved.department_id, moved.manager_id, moved.display_name) == (new, leader.id, "王 Wang")
+    assert moved.version == mover.version + 1
+    events = await told(services, events_pb2.EmployeesChanged)
+    assert [facts.department_id for event in events for facts in event.employees if facts.id == mover.id] == [old, new]
+
+
+async def test_what_is_already_so_is_no_change(admin: People) -> None:
+    known = await admin.employee()
+    again = await admin.update(known.id, role_key="CSM", display_name=known.display_name)
+    assert again == known
+
+
+async def test_who_leads_a_department_does_not_leave_it(admin: People) -> None:
+    team, other = await admin.department(), await admin.department()
+    leader = await admin.employee(team, "MANAGER", leads=True)
+
+    answer = await refused(admin.update(leader.id, department_id=other))
+
+    assert (answer.code, answer.reason) == ("FAILED_PRECONDITION", "LEADS_DEPARTMENT")
+    assert answer.metadata["department_id"] == team
+
+
+async def test_the_last_administrator_stays_one(services: RunningServices, admin: People) -> None:
+    me = (await admin.employees.GetMe(pb.GetMeRequest())).employee
+    for call in (admin.update(me.id, role_key="CSM"), admin.deactivate(me.id, (await admin.employee()).id)):
+        answer = await refused(call)
+        assert (answer.code, answer.reason) == ("FAILED_PRECONDITION", "LAST_ADMINISTRATOR")
+
+    second = await admin.employee(role="ADMINISTRATOR")
+    assert (await admin.update(second.id, role_key="CSM")).role_key == "CSM"
+
+
+async def test_get_me_tells_what_one_may(services: RunningServices, admin: People) -> None:
+    csm = await admin.employee()
+    mine = await People.by(services, f"employee:{csm.login}")
+    me = await mine.employees.GetMe(pb.GetMeRequest())
+    roles = {role.key: role for role in (await mine.list_roles())}
+    assert me.employee.id == csm.id
+    assert list(me.permissions) == list(roles["CSM"].permissions)
+    assert me.scope == roles["CSM"].scope
+    assert not me.may_act_for

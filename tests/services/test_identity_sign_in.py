@@ -1,35 +1,31 @@
-"""Signing in, refreshing, and what is refused."""
+"""Signing in by an assertion, and what is refused."""
 
 import time
-import uuid
-from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from sqlalchemy import text
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from kejing.identity.v1 import identity_service_pb2 as pb
-from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
-from services.identity.api.tokens import access_token
-from services.identity.storage.signing_keys import SigningKeys
-from services.shared.clock import utc_now
-from services.shared.db import Database
+from kejing.identity.v1 import employees_service_pb2 as employees_pb
+from kejing.identity.v1 import sessions_service_pb2 as pb
+from kejing.identity.v1.employees_service_pb2_grpc import EmployeesServiceStub
 from services.shared.rpc.client import assertion
+from tests.support.doors import Door, bearer
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
 
 @pytest.fixture
-async def door(services: RunningServices) -> Any:
-    """The service as somebody without a token meets it."""
-    return await services.stub(IdentityServiceStub, "")
+async def door(services: RunningServices) -> Door:
+    return await Door.of(services)
 
 
-def proof(services: RunningServices, subject: str) -> str:
-    return assertion(services.infrastructure.command_key_file, subject)
+def asserted(services: RunningServices, subject: str, key: str = "") -> pb.SignInRequest:
+    """An assertion of `subject` by the key of the machine `key`, or the command key."""
+    keys = services.infrastructure
+    return pb.SignInRequest(assertion=assertion(keys.machine_key_file(key) if key else keys.command_key_file, subject))
 
 
 def forged(services: RunningServices, changes: dict[str, Any]) -> str:
@@ -42,29 +38,61 @@ def forged(services: RunningServices, changes: dict[str, Any]) -> str:
     return jwt.encode(kept, key, algorithm="EdDSA")
 
 
-async def test_a_brand_new_installation_lets_admin_in(services: RunningServices, door: Any) -> None:
-    answer = await door.SignIn(pb.SignInRequest(assertion=proof(services, "employee:admin")))
+async def test_a_brand_new_installation_lets_admin_in(services: RunningServices, door: Door) -> None:
+    answer = await door.sessions.SignIn(asserted(services, "employee:admin"))
 
     assert answer.refresh_token
     assert 14 * 60 < answer.expires_at.seconds - time.time() <= 15 * 60
-    me = await (await services.stub(IdentityServiceStub)).GetMe(pb.GetMeRequest())
-    assert (me.employee.login, me.employee.role) == ("admin", 1)
+    me = await door.employees.GetMe(employees_pb.GetMeRequest())
+    assert (me.employee.login, me.employee.role_key) == ("admin", "ADMINISTRATOR")
     assert jwt.decode(answer.access_token, options={"verify_signature": False})["sub"] == me.employee.id
 
 
-async def test_a_machine_gets_no_refresh_token_and_is_no_employee(services: RunningServices, door: Any) -> None:
-    answer = await door.SignIn(pb.SignInRequest(assertion=proof(services, "machine:tasks")))
+async def test_a_machine_gets_no_refresh_token_and_is_no_employee(services: RunningServices, door: Door) -> None:
+    answer = await door.sessions.SignIn(asserted(services, "machine:tasks", "tasks"))
     assert answer.access_token
     assert not answer.refresh_token
 
-    machine = await services.stub(IdentityServiceStub, "machine:tasks")
-    assert (await refused(machine.GetMe(pb.GetMeRequest()))).reason == "NOT_AN_EMPLOYEE"
+    machine = await services.stub(EmployeesServiceStub, "machine:tasks")
+    assert (await refused(machine.GetMe(employees_pb.GetMeRequest()))).code == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize(
+    ("subject", "key"),
+    [
+        ("machine:customers", "tasks"),
+        ("machine:customers", ""),
+        ("employee:admin", "tasks"),
+        ("employee:admin", "identity"),
+        ("machine:nobody", ""),
+        ("machine:../command", ""),
+    ],
+)
+async def test_a_key_proves_nobody_but_its_own_bearer(
+    services: RunningServices, door: Door, subject: str, key: str
+) -> None:
+    answer = await refused(door.sessions.SignIn(asserted(services, subject, key)))
+    assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "SIGN_IN_REFUSED")
+
+
+async def test_a_machines_key_is_exchanged_while_identity_runs(services: RunningServices, door: Door) -> None:
+    published = services.infrastructure.home.machine_keys / "revenue.pub"
+    before, fresh = published.read_bytes(), Ed25519PrivateKey.generate()
+    await door.sessions.SignIn(asserted(services, "machine:revenue", "revenue"))
+    try:
+        published.write_bytes(fresh.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        assert (await refused(door.sessions.SignIn(asserted(services, "machine:revenue", "revenue")))).code
+        by_new = pb.SignInRequest(assertion=forged(services, {"sub": "machine:revenue", "key": fresh}))
+        assert (await door.sessions.SignIn(by_new)).access_token
+    finally:
+        published.write_bytes(before)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"sub": "employee:nobody-of-that-name"},
+        {"sub": "employee:"},
         {"sub": "admin"},
         {"sub": "robot:admin"},
         {"sub": "machine:"},
@@ -80,96 +108,45 @@ async def test_a_machine_gets_no_refresh_token_and_is_no_employee(services: Runn
     ids=str,
 )
 async def test_whatever_is_wrong_with_an_assertion_the_answer_is_the_same(
-    services: RunningServices, door: Any, changes: dict[str, Any]
+    services: RunningServices, door: Door, changes: dict[str, Any]
 ) -> None:
-    answer = await refused(door.SignIn(pb.SignInRequest(assertion=forged(services, changes))))
+    answer = await refused(door.sessions.SignIn(pb.SignInRequest(assertion=forged(services, changes))))
 
     assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "SIGN_IN_REFUSED")
     assert answer.message == "signing in was refused"
 
 
-async def test_text_that_is_no_token_is_refused_alike(door: Any) -> None:
-    answer = await refused(door.SignIn(pb.SignInRequest(assertion="employee:admin")))
+async def test_text_that_is_no_token_is_refused_alike(door: Door) -> None:
+    answer = await refused(door.sessions.SignIn(pb.SignInRequest(assertion="employee:admin")))
     assert answer.reason == "SIGN_IN_REFUSED"
 
 
-async def test_an_assertion_opens_the_door_once(services: RunningServices, door: Any) -> None:
-    once = pb.SignInRequest(assertion=proof(services, "employee:admin"))
-    await door.SignIn(once)
-    assert (await refused(door.SignIn(once))).reason == "SIGN_IN_REFUSED"
+async def test_a_sign_in_without_any_proof_is_refused(door: Door) -> None:
+    assert (await refused(door.sessions.SignIn(pb.SignInRequest()))).code == "INVALID_ARGUMENT"
 
 
-async def test_a_refresh_token_is_exchanged_for_the_next_one(services: RunningServices, door: Any) -> None:
-    first = await door.SignIn(pb.SignInRequest(assertion=proof(services, "employee:admin")))
-    second = await door.RefreshToken(pb.RefreshTokenRequest(refresh_token=first.refresh_token))
-    third = await door.RefreshToken(pb.RefreshTokenRequest(refresh_token=second.refresh_token))
-
-    def session(token: str) -> str:
-        return str(jwt.decode(token, options={"verify_signature": False})["sid"])
-
-    assert session(first.access_token) == session(third.access_token)
-    assert len({first.refresh_token, second.refresh_token, third.refresh_token}) == 3
+async def test_an_assertion_opens_the_door_once(services: RunningServices, door: Door) -> None:
+    once = asserted(services, "employee:admin")
+    await door.sessions.SignIn(once)
+    assert (await refused(door.sessions.SignIn(once))).reason == "SIGN_IN_REFUSED"
 
 
-async def test_a_refresh_token_used_again_ends_the_session_for_everybody(services: RunningServices, door: Any) -> None:
-    first = await door.SignIn(pb.SignInRequest(assertion=proof(services, "employee:admin")))
-    second = await door.RefreshToken(pb.RefreshTokenRequest(refresh_token=first.refresh_token))
+async def test_who_has_left_is_not_let_in(door: Door) -> None:
+    person = await door.person_with_password()
+    leaving = employees_pb.DeactivateEmployeeRequest(request_id=person.id, employee_id=person.id,
+                                                     successor_id=(await door.person()).id)  # fmt: skip
+    await door.employees.DeactivateEmployee(leaving)
 
-    stolen = await refused(door.RefreshToken(pb.RefreshTokenRequest(refresh_token=first.refresh_token)))
-    assert (stolen.code, stolen.reason) == ("UNAUTHENTICATED", "REFRESH_REFUSED")
-    after = await refused(door.RefreshToken(pb.RefreshTokenRequest(refresh_token=second.refresh_token)))
-    assert after.reason == "REFRESH_REFUSED"
-
-
-async def test_a_refresh_token_expires_after_twelve_hours(services: RunningServices, door: Any) -> None:
-    first = await door.SignIn(pb.SignInRequest(assertion=proof(services, "employee:admin")))
-    try:
-        services.clock.set(utc_now() + timedelta(hours=12, seconds=1))
-        late = await refused(door.RefreshToken(pb.RefreshTokenRequest(refresh_token=first.refresh_token)))
-    finally:
-        services.clock.shift = timedelta()
-    assert late.reason == "REFRESH_REFUSED"
+    assert (await refused(door.command(person.login))).reason == "SIGN_IN_REFUSED"
+    assert (await refused(door.sign_in(person.login))).reason == "SIGN_IN_REFUSED"
 
 
-async def test_an_unknown_refresh_token_is_refused(door: Any) -> None:
-    assert (await refused(door.RefreshToken(pb.RefreshTokenRequest(refresh_token="x")))).reason == "REFRESH_REFUSED"
-
-
-async def test_published_keys_check_tokens(services: RunningServices, door: Any) -> None:
-    token = await services.sign_in("employee:admin")
-    keys = {key.key_id: key.ed25519 for key in (await door.GetPublicKeys(pb.GetPublicKeysRequest())).keys}
-    header = jwt.get_unverified_header(token)
-    assert (header["alg"], len(keys[header["kid"]])) == ("EdDSA", 32)
-
-
-async def test_calls_without_or_with_a_wrong_token_are_refused(services: RunningServices, door: Any) -> None:
-    assert (await refused(door.GetMe(pb.GetMeRequest()))).reason == "TOKEN_MISSING"
+async def test_calls_without_or_with_a_wrong_token_are_refused(services: RunningServices) -> None:
+    nobody = await services.stub(EmployeesServiceStub, "")
+    assert (await refused(nobody.GetMe(employees_pb.GetMeRequest()))).reason == "TOKEN_MISSING"
 
     token = await services.sign_in("employee:admin")
     spoiled = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
     for wrong in (spoiled, "x.y.z", token.rpartition(".")[0] + "."):
-        metadata = (("authorization", f"Bearer {wrong}"),)
-        answer = await refused(door.GetMe(pb.GetMeRequest(), metadata=metadata))
+        answer = await refused(nobody.GetMe(employees_pb.GetMeRequest(), metadata=bearer(wrong)))
         assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
-
-
-async def test_an_expired_access_token_is_refused_as_such(services: RunningServices, door: Any) -> None:
-    key = await SigningKeys(services.db("identity"), services.infrastructure.command_key_file).current()
-    token, _ = access_token(key, str(uuid.uuid4()), uuid.uuid4(), utc_now() - timedelta(minutes=15, seconds=2))
-    answer = await refused(door.GetMe(pb.GetMeRequest(), metadata=(("authorization", f"Bearer {token}"),)))
-    assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "TOKEN_EXPIRED")
-
-
-async def test_the_signing_key_is_made_once_sealed_and_kept(services: RunningServices) -> None:
-    async with services.infrastructure.new_database("identity") as url:
-        db = Database(url, utc_now)
-        key_file = services.infrastructure.command_key_file
-        made = await SigningKeys(db, key_file).current()
-        again = await SigningKeys(db, key_file).current()
-        async with db.read() as read:
-            sealed = (await read.execute(text("select sealed_private from signing_keys"))).scalars().all()
-        await db.close()
-
-    assert made.key_id == again.key_id
-    assert len(sealed) == 1
-    assert made.private.private_bytes_raw() not in sealed[0]

@@ -1,16 +1,40 @@
-"""Employees and the department tree."""
+"""Employees."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select, text, tuple_, update
+from sqlalchemy import Row, any_, bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Uuid
 
-from services.identity.domain.departments import Department
-from services.identity.storage.tables import departments, employees
+from services.identity.domain.departments import Managers
+from services.identity.storage.tables import employees
 from services.shared.db import Write
+
+# Who leads his department himself reports to the one above.
+_SETTLE = text("""
+    update employees e set manager_id = placed.manager_id, version = e.version + 1
+    from (
+        select m.id, case when m.id = d.leader then d.above else d.leader end as manager_id
+        from unnest(cast(:departments as uuid[]), cast(:leaders as uuid[]), cast(:aboves as uuid[]))
+            as d (id, leader, above)
+        join employees m on m.department_id = d.id
+    ) placed
+    where e.id = placed.id and e.manager_id is distinct from placed.manager_id
+    returning e.id
+""")
+
+_TAKEN_OVER = text("""
+    with recursive before (id) as (
+        select id from employees where successor_id = :employee_id
+        union
+        select e.id from employees e join before on e.successor_id = before.id
+    )
+    select id from before
+""")
 
 
 async def get(connection: AsyncConnection, employee_id: UUID) -> Row[Any] | None:
@@ -18,7 +42,13 @@ async def get(connection: AsyncConnection, employee_id: UUID) -> Row[Any] | None
 
 
 async def get_many(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
-    return (await connection.execute(select(employees).where(employees.c.id.in_(ids)))).all()
+    """In the order of their ids."""
+    mine = employees.c.id == any_(bindparam(None, list(ids), ARRAY(Uuid)))
+    return (await connection.execute(select(employees).where(mine).order_by(employees.c.id))).all()
+
+
+async def get_all(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    return (await connection.execute(select(employees).order_by(employees.c.id))).all()
 
 
 async def by_login(connection: AsyncConnection, login: str) -> Row[Any] | None:
@@ -26,12 +56,14 @@ async def by_login(connection: AsyncConnection, login: str) -> Row[Any] | None:
 
 
 async def page(
-    connection: AsyncConnection, department_id: UUID | None, after: list[Any] | None, size: int
+    connection: AsyncConnection, department_id: UUID | None, login: str, after: list[Any] | None, size: int
 ) -> Sequence[Row[Any]]:
     """Up to `size` employees in the order of their logins, after the login `after[0]`."""
     query = select(employees).order_by(employees.c.login).limit(size)
     if department_id:
         query = query.where(employees.c.department_id == department_id)
+    if login:
+        query = query.where(employees.c.login == login)
     if after:
         query = query.where(employees.c.login > after[0])
     return (await connection.execute(query)).all()
@@ -43,41 +75,44 @@ async def add(write: Write, row: dict[str, Any]) -> bool:
     return bool((await write.execute(statement)).rowcount)
 
 
-async def all_placed(connection: AsyncConnection) -> Sequence[Row[Any]]:
-    """(id, department_id, manager_id) of every employee."""
-    placed: Select[Any] = select(employees.c.id, employees.c.department_id, employees.c.manager_id)
-    return (await connection.execute(placed)).all()
-
-
-async def set_manager(write: Write, employee_id: UUID, manager_id: UUID | None) -> None:
+async def change(write: Write, employee_id: UUID, values: dict[str, Any]) -> None:
+    """Sets `values` and counts the version on."""
     mine = update(employees).where(employees.c.id == employee_id)
-    await write.execute(mine.values(manager_id=manager_id, version=employees.c.version + 1))
+    await write.execute(mine.values(**values, version=employees.c.version + 1))
 
 
-async def lock_departments(write: Write) -> dict[UUID, Department]:
-    """The whole tree, which nobody else changes until this transaction ends."""
-    await write.execute(text("select pg_advisory_xact_lock(hashtext('kejing departments'))"))
-    rows = await write.execute(select(departments.c.id, departments.c.parent_id, departments.c.leader_id))
-    return {row.id: Department(row.id, row.parent_id, row.leader_id) for row in rows}
+async def other_administrators(write: Write, employee_id: UUID, role_key: str) -> int:
+    """How many active employees have the role, without this one."""
+    others = select(func.count()).select_from(employees).where(
+        employees.c.role == role_key, employees.c.active, employees.c.id != employee_id
+    )  # fmt: skip
+    return int((await write.execute(others)).scalar_one())
 
 
-async def get_department(connection: AsyncConnection, department_id: UUID) -> Row[Any]:
-    return (await connection.execute(select(departments).where(departments.c.id == department_id))).one()
+async def taken_over_by(write: Write, employee_id: UUID) -> list[UUID]:
+    """Who left with this one as successor, or with one who left so himself."""
+    return list((await write.execute(_TAKEN_OVER, {"employee_id": employee_id})).scalars())
 
 
-async def departments_page(connection: AsyncConnection, after: list[Any] | None, size: int) -> Sequence[Row[Any]]:
-    """Up to `size` departments in the order of (name, id), after `after`."""
-    query = select(departments).order_by(departments.c.name, departments.c.id).limit(size)
-    if after:
-        query = query.where(tuple_(departments.c.name, departments.c.id) > tuple_(*after))
-    return (await connection.execute(query)).all()
+async def count_of_role(write: Write, role_key: str) -> int:
+    """How many have the role, those who left too."""
+    theirs = select(func.count()).select_from(employees).where(employees.c.role == role_key)
+    return int((await write.execute(theirs)).scalar_one())
 
 
-async def add_department(write: Write, department_id: UUID, name: str, parent_id: UUID | None) -> bool:
-    """Stores a new department; False where the parent has one of that name."""
-    row = {"id": department_id, "name": name, "parent_id": parent_id, "created_at": write.now}
-    return bool((await write.execute(upsert(departments).values(row).on_conflict_do_nothing())).rowcount)
+async def count_in_department(write: Write, department_id: UUID) -> int:
+    """How many belong to the department itself, those who left too."""
+    theirs = select(func.count()).select_from(employees).where(employees.c.department_id == department_id)
+    return int((await write.execute(theirs)).scalar_one())
 
 
-async def set_leader(write: Write, department_id: UUID, employee_id: UUID) -> None:
-    await write.execute(update(departments).where(departments.c.id == department_id).values(leader_id=employee_id))
+async def settle_managers(write: Write, managers: Mapping[UUID, Managers]) -> list[UUID]:
+    """Lets the people of these departments report to `managers`; answers for whom that is somebody else than before."""
+    if not managers:
+        return []
+    values = {
+        "departments": list(managers),
+        "leaders": [each.leader for each in managers.values()],
+        "aboves": [each.above for each in managers.values()],
+    }
+    return list((await write.execute(_SETTLE, values)).scalars())
