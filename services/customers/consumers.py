@@ -1,7 +1,9 @@
 """Events of other services → customers' own state."""
 
+from collections.abc import Mapping
 from datetime import UTC
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
 
@@ -11,18 +13,34 @@ from kejing.health.v1.health_pb2 import HealthStatus
 from kejing.identity.v1 import events_pb2 as identity
 from kejing.revenue.v1 import events_pb2 as revenue
 from services.customers.api.wire import emit_changed
-from services.customers.storage import projections
+from services.customers.storage import ownership, projections
 from services.customers.storage.imports import one_at_a_time
 from services.customers.storage.projections import HealthOfWeek
+from services.shared.access.successors import successors
+from services.shared.clock import business_date
 from services.shared.db import Write
 from services.shared.messaging.consumer import Handler
 from services.shared.rpc.wire import from_date
 
 
-async def employees_changed(write: Write, _event: Event, payload: identity.EmployeesChanged) -> None:
-    """Keeps who may be named as an owner by his login."""
-    rows = [{"id": UUID(e.id), "login": e.login, "active": e.active, "version": e.version} for e in payload.employees]
-    await projections.put_employees(write, rows)
+def handlers(zone: ZoneInfo) -> Mapping[type[Message], Handler]:
+    """`zone`: the business time zone."""
+
+    async def employees_changed(write: Write, _event: Event, payload: identity.EmployeesChanged) -> None:
+        """The customers of who has left go to his successor. The kit has taken the employees themselves over before."""
+        left = [UUID(employee.id) for employee in payload.employees if employee.successor_id and not employee.active]
+        if not left:
+            return
+        await one_at_a_time(write)
+        today = business_date(write.now, zone)
+        for employee_id, successor_id in (await successors(write.connection, left)).items():
+            await emit_changed(write, await ownership.hand_over(write, employee_id, successor_id, today))
+
+    return {
+        identity.EmployeesChanged: employees_changed,
+        revenue.ContractEndsChanged: contract_ends_changed,
+        health.HealthChanged: health_changed,
+    }
 
 
 async def contract_ends_changed(write: Write, _event: Event, payload: revenue.ContractEndsChanged) -> None:
@@ -34,6 +52,7 @@ async def contract_ends_changed(write: Write, _event: Event, payload: revenue.Co
         customer_id = UUID(told.customer_id)
         if await projections.set_contract_end(write, customer_id, end, told.version):
             moved.append(customer_id)
+    await ownership.refresh_lists(write, moved)
     await emit_changed(write, moved)
 
 
@@ -44,10 +63,3 @@ async def health_changed(write: Write, _event: Event, payload: health.HealthChan
         status = HealthStatus.Name(item.status).removeprefix("HEALTH_STATUS_")
         computed_at = item.computed_at.ToDatetime(tzinfo=UTC)
         await projections.set_health(write, HealthOfWeek(UUID(item.customer_id), item.week, status, computed_at))
-
-
-HANDLERS: dict[type[Message], Handler] = {
-    identity.EmployeesChanged: employees_changed,
-    revenue.ContractEndsChanged: contract_ends_changed,
-    health.HealthChanged: health_changed,
-}

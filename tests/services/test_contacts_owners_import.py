@@ -6,18 +6,7 @@ import pytest
 
 from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
-from kejing.identity.v1 import identity_service_pb2
-from kejing.identity.v1.employee_pb2 import ROLE_CSM
-from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
-from tests.support.customers import (
-    bring,
-    by_external_id,
-    counts,
-    everything,
-    fresh,
-    told,
-)
-from tests.support.eventually import eventually
+from tests.support.customers import bring, by_external_id, colleague, counts, everything, fresh, own, told
 from tests.support.services import RunningServices
 
 
@@ -62,27 +51,12 @@ async def test_contacts_come_in_by_the_external_ids_of_customer_and_contact(
     assert counts(again) == {"rows_read": 2, "updated": 1, "unchanged": 1}
 
 
-async def employee(services: RunningServices) -> Any:
-    """A new employee whom customers knows of."""
-    admin = await services.stub(IdentityServiceStub)
-    request = identity_service_pb2.CreateEmployeeRequest(
-        request_id=fresh(), login=fresh("csm").lower(), display_name="CSM", role=ROLE_CSM
-    )
-    return (await admin.CreateEmployee(request)).employee
-
-
 async def test_owners_come_in_by_role_and_login(services: RunningServices, stub: Any) -> None:
-    one, first, second = fresh(), await employee(services), await employee(services)
+    one, first, second = fresh(), await colleague(services), await colleague(services)
     await bring(services, "ImportCustomers", [{"external_id": one, "name": one}])
     owner = {"customer_external_id": one, "role": "CSM", "login": first.login}
-
-    async def known() -> bool:
-        rows = [owner, {**owner, "role": "ANALYST", "login": second.login}]
-        result = await bring(services, "ImportOwners", rows)
-        assert result.rejected == 0
-        return True
-
-    await eventually(known)
+    rows = [owner, {**owner, "role": "ANALYST", "login": second.login}]
+    assert counts(await bring(services, "ImportOwners", rows)) == {"rows_read": 2, "created": 2}
     customer = await by_external_id(services, one)
     assert [(o.role, o.employee_id) for o in customer.owners] == [(1, first.id), (2, second.id)]
     assert [(o.role, o.employee_id) for o in (await told(services, one))[-1].owners] == [(1, first.id), (2, second.id)]
@@ -96,22 +70,60 @@ async def test_owners_come_in_by_role_and_login(services: RunningServices, stub:
     assert (await told(services, one))[-1].version == customer.version + 1
 
 
+def periods(owners: Any) -> list[str]:
+    """Each as "<first>..<last>", with nothing where it is open."""
+    days = [[f"{day.year:04}-{day.month:02}-{day.day:02}" if day.year else "" for day in (o.valid_from, o.valid_to)]
+            for o in owners]  # fmt: skip
+    return ["..".join(each) for each in days]
+
+
+async def test_an_owner_may_own_for_a_time(services: RunningServices, stub: Any) -> None:
+    one, first, second = fresh(), await colleague(services), await colleague(services)
+    await bring(services, "ImportCustomers", [{"external_id": one, "name": one}])
+
+    async def owners() -> list[str]:
+        shown = (await by_external_id(services, one)).owners
+        assert periods(shown) == periods((await told(services, one))[-1].owners)
+        return periods(shown)
+
+    await own(services, one, first.login)
+    assert await owners() == [".."]
+    await own(services, one, first.login, valid_from="2026-01-01", valid_to="2026-12-31")
+    assert await owners() == ["2026-01-01..2026-12-31"]
+    await own(services, one, first.login)  # a file without the columns leaves the same owner's period alone
+    assert await owners() == ["2026-01-01..2026-12-31"]
+    await own(services, one, first.login, valid_to="2027-06-30")
+    assert await owners() == ["..2027-06-30"]
+    await own(services, one, second.login)
+    assert await owners() == [".."]
+
+
+async def test_a_period_that_ends_before_it_begins_is_rejected(services: RunningServices, stub: Any) -> None:
+    one = fresh()
+    await bring(services, "ImportCustomers", [{"external_id": one, "name": one}])
+    owner = {"customer_external_id": one, "role": "CSM", "login": (await colleague(services)).login}
+    rows = [
+        {**owner, "valid_from": "2026-02-01", "valid_to": "2026-01-31"},
+        {**owner, "role": "ANALYST", "valid_from": "2026-02-01", "valid_to": "2026-02-01"},
+        {**owner, "role": "SALES_MANAGER", "valid_from": "2026-02-01", "valid_to": ""},
+    ]
+    result = await bring(services, "ImportOwners", rows)
+    assert counts(result) == {"rows_read": 3, "created": 2, "rejected": 1}
+    assert [(bad.line, bad.column, bad.value) for bad in result.rejected_rows] == [(2, "valid_to", "2026-01-31")]
+
+
 async def test_owners_of_unknown_customers_roles_and_logins_are_rejected(services: RunningServices, stub: Any) -> None:
     one = fresh()
     await bring(services, "ImportCustomers", [{"external_id": one, "name": one}])
-    owner = {"customer_external_id": one, "role": "CSM", "login": "admin"}
+    owner = {"customer_external_id": one, "role": "CSM", "login": (await colleague(services)).login}
     rows = [
         owner,
         {**owner, "role": "FRIEND"},
         {**owner, "role": "ANALYST", "login": "nobody-here"},
         {**owner, "customer_external_id": "nobody"},
     ]
-
-    async def admin_is_known() -> bool:
-        result = await bring(services, "ImportOwners", rows)
-        assert result.rejected == 3
-        return [(bad.line, bad.column, bad.value) for bad in result.rejected_rows] == [
-            (3, "role", "FRIEND"), (4, "login", "nobody-here"), (5, "customer_external_id", "nobody")
-        ]  # fmt: skip
-
-    assert await eventually(admin_is_known)
+    result = await bring(services, "ImportOwners", rows)
+    assert counts(result) == {"rows_read": 4, "created": 1, "rejected": 3}
+    assert [(bad.line, bad.column, bad.value) for bad in result.rejected_rows] == [
+        (3, "role", "FRIEND"), (4, "login", "nobody-here"), (5, "customer_external_id", "nobody")
+    ]  # fmt: skip

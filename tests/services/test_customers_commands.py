@@ -1,44 +1,16 @@
-"""The commands of customers and employees, as a person runs them."""
+"""The commands of customers, as a person runs them."""
 
-import asyncio
 import csv
 import json
-import os
-import sys
 import uuid
 from pathlib import Path
 
 import pytest
 
 from tests.support.services import RunningServices
+from tests.support.terminal import Terminal
 
 DATA = Path(__file__).parents[1] / "data"
-
-
-class Terminal:
-    """Runs `kejing` against the services of this test run."""
-
-    def __init__(self, services: RunningServices) -> None:
-        self._environment = {
-            **os.environ,
-            "KEJING_HOME": str(services.infrastructure.home.path),
-            "KEJING_IDENTITY_ADDRESS": services.address("identity"),
-            "KEJING_CUSTOMERS_ADDRESS": services.address("customers"),
-        }
-
-    async def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "from services.cli.main import run; run()", *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self._environment,
-        )  # fmt: skip
-        output, error = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode or 0, output.decode(), error.decode()
-
-    async def answer(self, *arguments: str) -> str:
-        code, output, error = await self.run(*arguments)
-        assert code == 0, error
-        return output
 
 
 @pytest.fixture
@@ -95,18 +67,19 @@ async def test_customers_are_listed_and_shown(terminal: Terminal, tmp_path: Path
     assert "CUS20" in shown
 
 
-async def test_departments_and_employees_are_added_and_listed(terminal: Terminal) -> None:
+async def test_a_tag_is_put_on_and_taken_off_and_finds_its_customers(terminal: Terminal, tmp_path: Path) -> None:
     mark = uuid.uuid4().hex[:8]
-    department = json.loads(await terminal.answer("department", "add", f"Team {mark}", "--json"))["department"]
-    added = json.loads(
-        await terminal.answer(
-            "employee", "add", f"e{mark}", "--role", "manager", "--department", department["id"], "--leads", "--json"
-        )
-    )["employee"]
-    assert (added["login"], added["role"]) == (f"e{mark}", "ROLE_MANAGER")
-    assert f"e{mark}" in await terminal.answer("employee", "list", "--department", department["id"])
-    everything = json.loads(await terminal.answer("department", "list", "-n", "500", "--json"))
-    assert any(one["leaderId"] == added["id"] for one in everything["departments"])
+    file, mapping = tmp_path / "customers.csv", tmp_path / "mapping.yaml"
+    file.write_text(f"key\n{mark}-1\n{mark}-2\n")
+    mapping.write_text("source: test\ncolumns: {external_id: key, name: key}\n")
+    await terminal.answer("import", "customers", str(file), "--mapping", str(mapping))
+    first, second = (each["id"] for each in (await terminal.json("customers", "list", "--prefix", mark))["customers"])
+
+    assert await terminal.answer("customer", "tag", f"重点 {mark}", first, second) == "2 of 2 customers changed\n"
+    assert await terminal.answer("customer", "untag", f"重点 {mark}", second) == "1 of 1 customers changed\n"
+    tagged = (await terminal.json("customers", "list", "--tag", f"重点 {mark}"))["customers"]
+    assert [(each["id"], each["tags"]) for each in tagged] == [(first, [f"重点 {mark}"])]
+    assert f"重点 {mark}" in await terminal.answer("customers", "get", first)
 
 
 async def test_a_column_that_the_file_has_not_is_told_in_one_clear_sentence(terminal: Terminal, tmp_path: Path) -> None:

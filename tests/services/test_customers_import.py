@@ -145,7 +145,7 @@ async def test_a_wrong_file_is_refused_as_a_whole_naming_what_is_wrong(
     assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", reason)
     assert named in answer.message
     assert await everything(services) == before
-    async with services.db("customers").read() as read:
+    async with services.db("customers").read(unscoped="a test") as read:
         assert (await read.execute(select(func.count()).select_from(import_rows))).scalar_one() == 0
 
 
@@ -237,7 +237,7 @@ async def test_a_file_of_several_chunks_goes_in_whole(services: RunningServices,
     assert counts(result) == {"rows_read": 2101, "created": 2100, "superseded": 1}
     [replaced] = result.rejected_rows
     assert (replaced.line, "2102" in replaced.reason) == (2, True)
-    async with services.db("customers").read() as read:
+    async with services.db("customers").read(unscoped="a test") as read:
         mine = customers.c.external_id.startswith(mark)
         numbers = (await read.execute(select(customers.c.number).where(mine))).scalars().all()
         left = (await read.execute(select(func.count()).select_from(import_rows))).scalar_one()

@@ -12,14 +12,10 @@ from pydantic import SecretStr
 from deploy.local.ports import free_port
 from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
-from kejing.identity.v1 import identity_service_pb2
-from kejing.identity.v1.employee_pb2 import ROLE_CSM
-from kejing.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from services.customers.main import build
 from services.shared.rpc.client import channel
 from services.shared.settings import ServiceSettings
-from tests.support.customers import bring
-from tests.support.eventually import eventually
+from tests.support.customers import bring, colleague
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
@@ -80,27 +76,13 @@ async def test_mine_are_those_that_i_own_and_that_have_not_churned(services: Run
     running = {"external_id": f"{mark}1", "name": f"{mark}1", "last_contract_end": ""}
     others = {"external_id": f"{mark}3", "name": f"{mark}3", "last_contract_end": ""}
     await bring(services, "ImportCustomers", [running, ended, others])
-    identity = await services.stub(IdentityServiceStub)
-    login = fresh("csm").lower()
-    created = identity_service_pb2.CreateEmployeeRequest(
-        request_id=fresh(), login=login, display_name="C", role=ROLE_CSM
-    )
-    owner = (await identity.CreateEmployee(created)).employee
-    rows = [{"customer_external_id": f"{mark}{n}", "role": "CSM", "login": login} for n in (1, 2)]
-
-    async def owned() -> bool:
-        return (await bring(services, "ImportOwners", rows)).rejected == 0
-
-    await eventually(owned)
-    mine = await services.stub(CustomersServiceStub, f"employee:{login}")
+    owner = await colleague(services, "ADMINISTRATOR")
+    rows = [{"customer_external_id": f"{mark}{n}", "role": "CSM", "login": owner.login} for n in (1, 2)]
+    await bring(services, "ImportOwners", rows)
+    mine = await services.stub(CustomersServiceStub, f"employee:{owner.login}")
     assert await names(mine, view=MINE) == [f"{mark}1"]
     assert await names(stub, owner_id=owner.id) == [f"{mark}1"]
     assert await names(stub, owner_id=owner.id, view=CHURNED) == [f"{mark}2"]
-
-
-async def test_a_machine_has_no_customers_of_its_own(services: RunningServices, stub: Any) -> None:
-    machine = await services.stub(CustomersServiceStub, "machine:tasks")
-    assert (await refused(machine.ListCustomers(pb.ListCustomersRequest(view=MINE)))).reason == "NOT_AN_EMPLOYEE"
 
 
 SORTS = {
@@ -237,7 +219,8 @@ async def test_with_identity_away_a_new_token_is_answered_unavailable(services: 
         ServiceSettings(
             bind="127.0.0.1:0",
             identity_address=f"127.0.0.1:{free_port()}",
-            command_key_file=infrastructure.command_key_file,
+            customers_address=services.address("customers"),
+            machine_key_file=infrastructure.machine_key_file("customers"),
             nats_url=SecretStr(await infrastructure.nats_url("customers")),
             database_url=SecretStr(await infrastructure.database_url("customers")),
         )

@@ -3,6 +3,7 @@
 import io
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from typing import IO, Any
 
@@ -72,7 +73,7 @@ class Import:
             await self._remove_unfit()
             await self._apply_chunks()
         finally:
-            async with self._db.transaction(request_id=self._start.request_id) as write:
+            async with self._transaction() as write:
                 await staging.forget(write, self._id)
         result = self._result
         rejections = sorted(self._rejections, key=lambda rejection: rejection.line)[: staging.REPORTED]
@@ -84,6 +85,9 @@ class Import:
                           updated=result.updated, rejected=result.rejected)  # fmt: skip
         return result
 
+    def _transaction(self) -> AbstractAsyncContextManager[Write]:
+        return self._db.transaction(request_id=self._start.request_id, unscoped="an import concerns every customer")
+
     async def _stage(self, spool: IO[bytes]) -> None:
         text = io.TextIOWrapper(spool, encoding=ENCODINGS[self._start.mapping.encoding], newline="")
         rows = read_rows(text, self._mapping)
@@ -94,33 +98,36 @@ class Import:
             if len(self._rejections) < staging.REPORTED:
                 self._rejections += [wrong for row in part if not isinstance(row, Row) for wrong in row]
             if good:
-                async with self._db.transaction(request_id=self._start.request_id) as write:
+                async with self._transaction() as write:
                     await staging.add(write, self._id, good)
 
     async def _remove_unfit(self) -> None:
         """Leaves only rows whose customer and employee are known, and the last one of each key."""
         fields = self._mapping.fields
-        async with self._db.transaction(request_id=self._start.request_id) as write:
+        async with self._transaction() as write:
             if "customer_external_id" in fields:
                 removed = await staging.remove_unknown_customers(write, self._id)
-                self._reject_unknown("customer_external_id", "no customer has this external id", *removed)
+                self._reject("customer_external_id", "no customer has this external id", *removed)
             if "login" in fields:
                 removed = await staging.remove_unknown_logins(write, self._id)
-                self._reject_unknown("login", "no active employee has this login", *removed)
+                self._reject("login", "no active employee has this login", *removed)
+            if {"valid_from", "valid_to"} <= fields.keys():
+                removed = await staging.remove_backward_periods(write, self._id)
+                self._reject("valid_to", "the period ends before it begins", *removed)
             self._result.superseded, replaced = await staging.supersede(write, self._id)
         key = " and ".join(self._heading(field.name) for field in fields.values() if field.key)
         self._rejections += [
             Rejection(line, "", "", f"line {later} has the same {key}; the last one counts") for line, later in replaced
         ]
 
-    def _reject_unknown(self, field: str, reason: str, count: int, first: Iterable[tuple[int, str]]) -> None:
+    def _reject(self, field: str, reason: str, count: int, first: Iterable[tuple[int, str]]) -> None:
         self._result.rejected += count
         self._rejections += [Rejection(line, self._heading(field), value, reason) for line, value in first]
 
     async def _apply_chunks(self) -> None:
         after = 0
         while True:
-            async with self._db.transaction(request_id=self._start.request_id) as write:
+            async with self._transaction() as write:
                 chunk = await staging.next_chunk(write.connection, self._id, after)
                 if chunk is None:
                     return

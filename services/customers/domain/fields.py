@@ -123,4 +123,6 @@ OWNER = by_name(
     Field("customer_external_id", text(100), required=True, key=True),
     Field("role", one_of(["CSM", "ANALYST", "SALES_MANAGER"]), required=True, key=True),
     Field("login", text(64), required=True),
+    Field("valid_from", day),
+    Field("valid_to", day),
 )

@@ -6,14 +6,31 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Table, case, cast, column, func, insert, literal, or_, select, text, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Date,
+    Table,
+    case,
+    cast,
+    column,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import BigInteger, Text, Uuid
 
 from services.customers.domain.numbers import customer_number, number_key
+from services.customers.storage.ownership import new_version, refresh_lists
 from services.customers.storage.staging import Chunk
-from services.customers.storage.tables import contacts, customers, employees, import_rows, numbers, owners
+from services.customers.storage.tables import contacts, customers, import_rows, numbers
+from services.shared.access.tables import customer_access, employees
 from services.shared.db import Write
 from services.shared.ids import new_id
 
@@ -29,7 +46,7 @@ class Applied:
 
 async def one_at_a_time(write: Write) -> None:
     """Changes of many customers come one after the other: they may meet in the same rows, in another order."""
-    await write.execute(text("select pg_advisory_xact_lock(hashtext('kejing customers'))"))
+    await write.execute(text("select pg_advisory_xact_lock(hashtext('kejing who buys'))"))
 
 
 def staged(chunk: Chunk, fields: Mapping[str, Any]) -> CTE:
@@ -60,6 +77,7 @@ async def apply_customers(write: Write, chunk: Chunk, fields: Sequence[str], sou
         .returning(customers.c.id)
     )
     changed = list((await write.execute(change)).scalars())
+    await refresh_lists(write, changed)
 
     unknown = select(rows.c.external_id).outerjoin(customers, customers.c.external_id == rows.c.external_id)
     keys = list((await write.execute(unknown.where(customers.c.id.is_(None)).order_by(rows.c.line))).scalars())
@@ -118,33 +136,40 @@ async def apply_contacts(write: Write, chunk: Chunk, fields: Sequence[str]) -> A
     return Applied(created, updated)
 
 
-async def apply_owners(write: Write, chunk: Chunk, _fields: Sequence[str]) -> Applied:
-    """Every row's customer and employee are known. A customer whose owners change gets a new version."""
-    rows = staged(chunk, {"customer_external_id": Text, "role": Text, "login": Text})
+async def apply_owners(write: Write, chunk: Chunk, fields: Sequence[str]) -> Applied:
+    """Every row's customer and employee are known. A customer whose owners change gets a new version.
+
+    Where the file brings neither end of the period, it stays as it is for the same employee and is open for another;
+    where it brings one of them, the other is open.
+    """
+    rows = staged(chunk, {"customer_external_id": Text, "role": Text, "login": Text,
+                          **{name: Date for name in ("valid_from", "valid_to") if name in fields}})  # fmt: skip
+    first = func.coalesce(rows.c.valid_from, date.min) if "valid_from" in fields else literal(date.min, Date)
+    last = func.coalesce(rows.c.valid_to, date.max) if "valid_to" in fields else literal(date.max, Date)
     resolved = (
-        select(customers.c.id.label("customer_id"), rows.c.role, employees.c.id.label("employee_id"))
+        select(
+            customers.c.id.label("customer_id"),
+            rows.c.role,
+            employees.c.id.label("employee_id"),
+            first.label("valid_from"),
+            last.label("valid_to"),
+        )
         .join(customers, customers.c.external_id == rows.c.customer_external_id)
         .join(employees, (employees.c.login == rows.c.login) & employees.c.active)
         .subquery()
     )
-    same_role = (owners.c.customer_id == resolved.c.customer_id) & (owners.c.role == resolved.c.role)
+    same_role = (customer_access.c.customer_id == resolved.c.customer_id) & (customer_access.c.role == resolved.c.role)
+    brought = ["employee_id", *(["valid_from", "valid_to"] if {"valid_from", "valid_to"} & {*fields} else [])]
     change = (
-        update(owners)
-        .where(same_role, owners.c.employee_id != resolved.c.employee_id)
-        .values(employee_id=resolved.c.employee_id, since=write.now)
-        .returning(owners.c.customer_id)
+        update(customer_access)
+        .where(same_role, differs(customer_access, {name: resolved.c[name] for name in brought}))
+        .values({name: resolved.c[name] for name in ("employee_id", "valid_from", "valid_to")})
+        .returning(customer_access.c.customer_id)
     )
     changed = list((await write.execute(change)).scalars())
-    brought = (
-        select(resolved.c.customer_id, resolved.c.role, resolved.c.employee_id, literal(write.now))
-        .select_from(resolved.outerjoin(owners, same_role))
-        .where(owners.c.customer_id.is_(None))
-    )
-    columns = ["customer_id", "role", "employee_id", "since"]
-    created = list(
-        (await write.execute(insert(owners).from_select(columns, brought).returning(owners.c.customer_id))).scalars()
-    )
-    ids = sorted({*changed, *created})
-    moved = update(customers).where(customers.c.id == func.any(ids))
-    await write.execute(moved.values(version=customers.c.version + 1, updated_at=write.now))
+    columns = ["customer_id", "role", "employee_id", "valid_from", "valid_to"]
+    new = select(*(resolved.c[name] for name in columns)).select_from(resolved.outerjoin(customer_access, same_role))
+    add = insert(customer_access).from_select(columns, new.where(customer_access.c.customer_id.is_(None)))
+    created = list((await write.execute(add.returning(customer_access.c.customer_id))).scalars())
+    ids = await new_version(write, sorted({*changed, *created}))
     return Applied(len(created), len(changed), ids)

@@ -1,28 +1,13 @@
-"""What other services told: employees, ends of contracts, health. Only what is newer than the known is applied."""
+"""What other services told: ends of contracts, health. Only what is newer than the known is applied."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import or_, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.customers.storage.tables import customers, employees
+from services.customers.storage.tables import customers
 from services.shared.db import Write
-
-
-async def put_employees(write: Write, rows: Sequence[dict[str, Any]]) -> None:
-    """`rows`: id, login, active, version of each."""
-    for row in rows:
-        known = upsert(employees).values(row)
-        newer = {name: known.excluded[name] for name in ("login", "active", "version")}
-        await write.execute(
-            known.on_conflict_do_update(
-                index_elements=["id"], set_=newer, where=employees.c.version < known.excluded.version
-            )
-        )
 
 
 async def set_contract_end(write: Write, customer_id: UUID, end: date | None, version: int) -> bool:

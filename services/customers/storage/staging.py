@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.customers.domain.csv_file import Row
-from services.customers.storage.tables import customers, employees, import_rows
+from services.customers.storage.tables import customers, import_rows
+from services.shared.access.tables import employees
 from services.shared.db import Write
 
 CHUNK_ROWS = 1000
@@ -69,12 +70,23 @@ async def remove_unknown_logins(write: Write, import_id: UUID) -> tuple[int, lis
     return await _remove_unless_found(write, import_id, "login", employees.c.login, employees.c.active)
 
 
+async def remove_backward_periods(write: Write, import_id: UUID) -> tuple[int, list[tuple[int, str]]]:
+    """Removes rows whose period ends before it begins; answers how many, and the first (line, end)."""
+    first, last = (import_rows.c.row[name].astext for name in ("valid_from", "valid_to"))
+    return await _remove(write, import_id, last, last < first)  # both as YYYY-MM-DD
+
+
 async def _remove_unless_found(
     write: Write, import_id: UUID, field: str, known: Column[str], *more: Column[bool]
 ) -> tuple[int, list[tuple[int, str]]]:
     value = import_rows.c.row[field].astext
-    found = select(known).where(known == value, *more).exists()
-    mine = delete(import_rows).where(import_rows.c.import_id == import_id, ~found)
+    return await _remove(write, import_id, value, ~select(known).where(known == value, *more).exists())
+
+
+async def _remove(
+    write: Write, import_id: UUID, value: ColumnElement[str], unfit: ColumnElement[bool]
+) -> tuple[int, list[tuple[int, str]]]:
+    mine = delete(import_rows).where(import_rows.c.import_id == import_id, unfit)
     gone = mine.returning(import_rows.c.line, value.label("value")).cte("gone")
     query = select(gone.c.line, gone.c.value, func.count().over().label("total")).order_by(gone.c.line).limit(REPORTED)
     rows = (await write.execute(query)).all()

@@ -1,6 +1,6 @@
 """customers' tables."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, DateTime, Integer, MetaData, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Computed, Date, DateTime, Integer, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -31,6 +31,7 @@ customers = Table(
     Column("version", BigInteger, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    info={"customer": "id"},
 )
 
 numbers = Table(
@@ -38,15 +39,6 @@ numbers = Table(
     metadata,
     Column("day", Date, primary_key=True),
     Column("last", Integer, nullable=False),
-)
-
-owners = Table(
-    "owners",
-    metadata,
-    Column("customer_id", Uuid, primary_key=True),
-    Column("role", Text, primary_key=True),
-    Column("employee_id", Uuid, nullable=False),
-    Column("since", DateTime(timezone=True), nullable=False),
 )
 
 contacts = Table(
@@ -62,16 +54,46 @@ contacts = Table(
     Column("email", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    info={"customer": "customer_id"},
 )
 
-employees = Table(
-    "employees",
+customer_tags = Table(
+    "customer_tags",
+    metadata,
+    Column("customer_id", Uuid, primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("number_key", BigInteger, nullable=False),
+    Column("contract_end_key", Date, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    info={"customer": "customer_id"},
+)
+"""Which customer carries which tag, with what lists are sorted by."""
+
+taggings = Table(
+    "taggings",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("login", Text, nullable=False),
-    Column("active", Boolean, nullable=False),
-    Column("version", BigInteger, nullable=False),
+    Column("changed", Integer, nullable=False),
 )
+"""What a call of TagCustomers answered, for its repeats."""
+
+owned_customers = Table(
+    "owned_customers",
+    metadata,
+    Column("customer_id", Uuid, primary_key=True),
+    Column("employee_id", Uuid, primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("valid_from", Date, primary_key=True),
+    Column("valid_to", Date, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("number_key", BigInteger, nullable=False),
+    Column("contract_end_key", Date, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    info={"customer": "customer_id"},
+)
+"""The lists of each employee's customers: all of them under the tag "", and those of each tag. A row a period in which
+he owns the customer, in whatever roles. Follows from customers, kit.customer_access and customer_tags."""
 
 import_rows = Table(
     "import_rows",
