@@ -13,16 +13,16 @@ from services.tasks.api.tasks import TasksServicer
 from services.tasks.api.themes import ThemesServicer
 from services.tasks.domain.notices import Reminders
 from services.tasks.settings import TasksSettings
+from services.tasks.storage.tables import metadata
 
 NAME = "tasks"
 
 
 async def build(settings: TasksSettings, clock: Clock = utc_now) -> Service:
     """The service, put together and not yet started. Raises RuntimeError where settings.bind is taken."""
-    service = Service(NAME, settings, clock, consumers.HANDLERS)
-    db, zone, reminders = service.db, settings.business_time_zone, Reminders(settings.task_reminders)
-    parties = Parties(db, settings.customers_address, settings.identity_address)
-    service.close.append(parties.close)
+    zone, reminders = settings.business_time_zone, Reminders(settings.task_reminders)
+    service = Service(NAME, settings, clock, metadata, consumers.handlers(reminders))
+    db, parties = service.db, Parties(service.db, service.customers, service.directory)
     service.offer(
         ThemesServicer(db),
         TasksServicer(db, clock, zone, reminders, parties),

@@ -35,7 +35,7 @@ def draft(**changes: Any) -> definitions_pb.CreateProcessDefinitionRequest:
     ],
 )
 async def test_a_draft_with_a_wrong_stage_is_refused_by_name(team: Team, stages: list[Any], field: str) -> None:
-    refusal = await refused(team.csm.definitions.CreateProcessDefinition(draft(stages=stages)))
+    refusal = await refused(team.manager.definitions.CreateProcessDefinition(draft(stages=stages)))
     assert (refusal.code, refusal.fields) == ("INVALID_ARGUMENT", (field,))
 
 
@@ -44,23 +44,23 @@ async def test_what_would_hold_processes_up_is_not_published(team: Team) -> None
         stage("alone", [stage_task("a", required=False)], advances_by_itself=True),
         stage("short", [stage_task("late", deadline_offset_days=9)], limit_days=8),
     ]
-    made = (await team.csm.definitions.CreateProcessDefinition(draft(stages=stages))).definition
+    made = (await team.manager.definitions.CreateProcessDefinition(draft(stages=stages))).definition
     publish = definitions_pb.PublishProcessDefinitionRequest(request_id=rid(), definition_id=made.id)
-    refusal = await refused(team.csm.definitions.PublishProcessDefinition(publish))
+    refusal = await refused(team.manager.definitions.PublishProcessDefinition(publish))
     assert (refusal.reason, refusal.fields) == ("DEFINITION_UNSOUND", ("alone", "short/late"))
     update = definitions_pb.UpdateProcessDefinitionRequest(
         request_id=rid(), definition_id=made.id, name="Sound", theme_key="value", stages=[stage("one")]
     )
-    assert (await team.csm.definitions.UpdateProcessDefinition(update)).definition.name == "Sound"
-    published = (await team.csm.definitions.PublishProcessDefinition(publish)).definition
+    assert (await team.manager.definitions.UpdateProcessDefinition(update)).definition.name == "Sound"
+    published = (await team.manager.definitions.PublishProcessDefinition(publish)).definition
     assert published.state == process_pb2.DEFINITION_STATE_PUBLISHED
     update.request_id = rid()
-    assert (await refused(team.csm.definitions.UpdateProcessDefinition(update))).reason == "NOT_A_DRAFT"
+    assert (await refused(team.manager.definitions.UpdateProcessDefinition(update))).reason == "NOT_A_DRAFT"
 
 
 async def test_a_key_has_one_draft_at_a_time(team: Team) -> None:
     request = draft()
-    made = (await team.csm.definitions.CreateProcessDefinition(request)).definition
-    assert (await team.csm.definitions.CreateProcessDefinition(request)).definition == made
-    refusal = await refused(team.csm.definitions.CreateProcessDefinition(draft(key=made.key)))
+    made = (await team.manager.definitions.CreateProcessDefinition(request)).definition
+    assert (await team.manager.definitions.CreateProcessDefinition(request)).definition == made
+    refusal = await refused(team.manager.definitions.CreateProcessDefinition(draft(key=made.key)))
     assert refusal.reason == "DRAFT_EXISTS"

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from google.type.date_pb2 import Date
 from google.type.timeofday_pb2 import TimeOfDay
-from sqlalchemy import text
 
-from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from kejing.tasks.v1 import events_pb2, task_pb2
 from kejing.tasks.v1 import tasks_service_pb2 as pb
 from services.shared.ids import new_id
+from tests.support.eventually import eventually
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 from tests.support.tasks import Team, deadline_after, deadline_in, make_team, rid
@@ -98,16 +97,19 @@ async def test_a_wrong_field_is_named(team: Team, changes: dict[str, Any], field
 
 
 async def test_what_is_unknown_is_not_found_and_nothing_is_written(team: Team, services: RunningServices) -> None:
-    await services.stub(CustomersServiceStub)  # starts customers, which knows nobody
+    await services.start("customers")  # which knows nobody
     customer = await team.customer()
+
+    async def unknown_customer() -> bool:
+        refusal = await refused(team.csm.tasks.CreateTask(team.new_task(str(new_id()))))
+        return (refusal.code, refusal.reason) == ("NOT_FOUND", "CUSTOMER_NOT_FOUND")
+
+    await eventually(unknown_customer)  # UNAVAILABLE until the channel has found that customers is up
     for changes, reason in (
-        ({"customer_id": str(new_id())}, "CUSTOMER_NOT_FOUND"),
         ({"theme_key": "weather"}, "THEME_NOT_FOUND"),
         ({"assignee_id": str(new_id())}, "EMPLOYEE_NOT_FOUND"),
     ):
-        refusal = await refused(
-            team.csm.tasks.CreateTask(team.new_task(changes.pop("customer_id", customer), **changes))
-        )
+        refusal = await refused(team.csm.tasks.CreateTask(team.new_task(customer, **changes)))
         assert (refusal.code, refusal.reason) == ("NOT_FOUND", reason)
     refusal = await refused(team.csm.tasks.GetTask(pb.GetTaskRequest(task_id=str(new_id()))))
     assert refusal.reason == "TASK_NOT_FOUND"
@@ -239,11 +241,14 @@ async def test_a_reassigned_task_is_completed_by_a_follow_up_of_the_new_assignee
 
 
 async def test_an_employee_who_has_left_is_given_no_work(team: Team) -> None:
-    async with team.services.db("tasks").transaction(actor="machine:test") as write:
-        gone = new_id()
-        await write.execute(text(f"insert into employees values ('{gone}', null, 'CSM', false, 1)"))
-    refusal = await refused(team.csm.tasks.CreateTask(team.new_task(await team.customer(), assignee_id=str(gone))))
-    assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "EMPLOYEE_INACTIVE")
+    gone = await team.employee("gone")
+    task = await team.task(await team.customer(owners={"CSM": team.csm.id, "ANALYST": gone.id}))
+    await team.leave(gone, successor=team.colleague)
+    create = team.new_task(task.customer_id, assignee_id=gone.id)
+    reassign = pb.ReassignTaskRequest(request_id=rid(), task_id=task.id, assignee_id=gone.id)
+    for call in (team.csm.tasks.CreateTask(create), team.csm.tasks.ReassignTask(reassign)):
+        refusal = await refused(call)
+        assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "EMPLOYEE_INACTIVE")
 
 
 async def test_pages_walk_through_all_tasks_once_by_deadline(team: Team) -> None:

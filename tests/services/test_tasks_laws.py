@@ -87,7 +87,7 @@ async def test_no_sequence_of_actions_brings_a_task_into_a_wrong_state(team: Tea
         is_open = state in (TaskState.TODO, TaskState.IN_PROGRESS)
         assert stored.HasField("closed_at") != is_open
         assert bool(stored.closed_by) != is_open
-        async with team.services.db("tasks").read() as read:
+        async with team.services.db("tasks").read(unscoped="what is stored") as read:
             notice = (await read.execute(select(tasks.c.next_notice_at).where(tasks.c.id == uid(task.id)))).scalar_one()
         assert (notice is not None) == is_open
 

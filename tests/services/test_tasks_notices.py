@@ -48,7 +48,7 @@ async def told(team: Team, task: task_pb2.Task) -> list[events_pb2.TaskNoticed]:
 
 
 async def next_notice(team: Team, task: task_pb2.Task) -> datetime | None:
-    async with team.services.db("tasks").read() as read:
+    async with team.services.db("tasks").read(unscoped="what is stored") as read:
         query = select(tasks.c.next_notice_at).where(tasks.c.id == uid(task.id))
         at: datetime | None = (await read.execute(query)).scalar_one()
         return at

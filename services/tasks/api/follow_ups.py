@@ -32,8 +32,8 @@ class FollowUpsServicer(follow_ups_service_pb2_grpc.FollowUpsServiceServicer):
     async def CreateFollowUp(
         self, request: follow_ups_service_pb2.CreateFollowUpRequest, context: Any
     ) -> follow_ups_service_pb2.CreateFollowUpResponse:
-        customer_id, author_id = UUID(request.customer_id), caller().employee_id
-        known = await self._parties.find(customer_id=customer_id, employee_id=author_id, theme_key=request.theme_key)
+        customer_id = UUID(request.customer_id)
+        known = await self._parties.find(customer_id=customer_id, theme_key=request.theme_key)
         async with self._db.write(request) as write:
             if write.first:
                 known.check()
@@ -58,19 +58,20 @@ class FollowUpsServicer(follow_ups_service_pb2_grpc.FollowUpsServiceServicer):
                     "customer_feedback": request.customer_feedback,
                     "next_step": request.next_step,
                     "task_id": task_id,
-                    "author_id": author_id,
+                    "author_id": caller().person_id,
+                    "on_behalf_of_id": caller().employee_id if caller().acting_for else None,
                 }
                 row = await follow_ups.add(write, new)
                 write.emit(_recorded(row))
             else:
-                row = _stored(await follow_ups.get(write.connection, write.result_id), write.result_id)
+                row = _stored(await follow_ups.get(write.connection, caller().scope, write.result_id), write.result_id)
         return follow_ups_service_pb2.CreateFollowUpResponse(follow_up=_follow_up(row))
 
     async def GetFollowUp(
         self, request: follow_ups_service_pb2.GetFollowUpRequest, context: Any
     ) -> follow_ups_service_pb2.GetFollowUpResponse:
         async with self._db.read() as read:
-            row = _stored(await follow_ups.get(read, UUID(request.follow_up_id)), request.follow_up_id)
+            row = _stored(await follow_ups.get(read, caller().scope, UUID(request.follow_up_id)), request.follow_up_id)
         return follow_ups_service_pb2.GetFollowUpResponse(follow_up=_follow_up(row))
 
     async def ListFollowUps(
@@ -85,7 +86,7 @@ class FollowUpsServicer(follow_ups_service_pb2_grpc.FollowUpsServiceServicer):
         if request.theme_key:
             only["theme_key"] = request.theme_key
         async with self._db.read() as read:
-            rows = await follow_ups.page(read, only, page_start(request), size + 1)
+            rows = await follow_ups.page(read, caller().scope, only, page_start(request), size + 1)
         answer = follow_ups_service_pb2.ListFollowUpsResponse(follow_ups=map(_follow_up, rows[:size]))
         if len(rows) > size:
             answer.next_page_token = next_page_token(request, [rows[size - 1].occurred_at, rows[size - 1].id])
@@ -93,7 +94,7 @@ class FollowUpsServicer(follow_ups_service_pb2_grpc.FollowUpsServiceServicer):
 
     async def _work_on_task(self, write: Write, task_id: UUID, customer_id: UUID) -> None:
         """Whoever follows a task up has begun it."""
-        task = await tasks.lock(write, task_id)
+        task = await tasks.lock(write, caller().scope, task_id)
         if task is None:
             raise NotFound("task", task_id)
         if task.customer_id != customer_id:
@@ -121,6 +122,7 @@ def _follow_up(row: Row[Any]) -> follow_ups_service_pb2.FollowUp:
         next_step=row.next_step,
         task_id=str(row.task_id or ""),
         author_id=str(row.author_id),
+        on_behalf_of_id=str(row.on_behalf_of_id or ""),
     )
     set_instant(follow_up.occurred_at, row.occurred_at)
     set_instant(follow_up.recorded_at, row.recorded_at)
@@ -134,6 +136,7 @@ def _recorded(row: Row[Any]) -> events_pb2.FollowUpRecorded:
         theme_key=row.theme_key,
         task_id=str(row.task_id or ""),
         author_id=str(row.author_id),
+        on_behalf_of_id=str(row.on_behalf_of_id or ""),
     )
     set_instant(event.occurred_at, row.occurred_at)
     return event

@@ -4,19 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import grpc
 from sqlalchemy import Row
 
-from kejing.customers.v1 import customers_service_pb2 as customers
-from kejing.customers.v1 import customers_service_pb2_grpc as customers_grpc
-from kejing.identity.v1 import identity_service_pb2 as identity
-from kejing.identity.v1 import identity_service_pb2_grpc as identity_grpc
-from services.shared.db import Database
-from services.shared.errors import FailedPrecondition, NotFound, Unavailable
-from services.shared.rpc.client import Forwarding, channel
+from kejing.common.v1 import permission_pb2
+from services.shared.access.directory import Directory
+from services.shared.access.known_customers import KnownCustomers
+from services.shared.access.successors import successors
+from services.shared.db import Database, Write
+from services.shared.errors import FailedPrecondition, NotFound
+from services.shared.rpc.caller import caller
 from services.tasks.storage import parties
-
-ASK_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -30,66 +27,98 @@ class Known:
     def check(self) -> None:
         """Raises FailedPrecondition: EMPLOYEE_INACTIVE, THEME_INACTIVE."""
         if self.employee_active is False:
-            raise FailedPrecondition("EMPLOYEE_INACTIVE", "the employee has left and is given no new work")
+            raise _inactive()
         if self.theme_active is False:
             raise FailedPrecondition("THEME_INACTIVE", f"the theme {self.theme_key} is no longer offered")
 
 
 class Parties:
-    """Looks into the projections; where they don't know somebody yet, asks the service that does, as the caller."""
+    """Looks into the projections; where they don't know somebody yet, the owner of the fact is asked once."""
 
-    def __init__(self, db: Database, customers_address: str, identity_address: str) -> None:
+    def __init__(self, db: Database, customers: KnownCustomers, directory: Directory) -> None:
         self._db = db
-        self._channels = [channel(customers_address, Forwarding()), channel(identity_address, Forwarding())]
-        self._customers = customers_grpc.CustomersServiceStub(self._channels[0])
-        self._identity = identity_grpc.IdentityServiceStub(self._channels[1])
+        self._customers = customers
+        self._directory = directory
 
     async def find(
         self, *, customer_id: UUID | None = None, employee_id: UUID | None = None, theme_key: str = ""
     ) -> Known:
         """One statement where all are known.
 
-        Raises NotFound: CUSTOMER_NOT_FOUND, EMPLOYEE_NOT_FOUND, THEME_NOT_FOUND; Unavailable where the service that
-        would know does not answer.
+        Raises NotFound: CUSTOMER_NOT_FOUND, also for a customer outside the caller's scope, EMPLOYEE_NOT_FOUND,
+        THEME_NOT_FOUND; Unavailable: CUSTOMER_UNCONFIRMED, DIRECTORY_UNKNOWN where the service that would know does
+        not answer.
         """
-        found = await self._look_up(customer_id, employee_id, theme_key)
+        scope = caller().scope
+
+        async def look_up() -> Row[Any, Any, Any]:
+            async with self._db.read() as read:
+                return await parties.look_up(read, scope, customer_id, employee_id, theme_key)
+
+        found = await look_up()
         if theme_key and found.theme_active is None:
             raise NotFound("theme", theme_key)
+        if customer_id and found.customer_version is None and await self._customers.ensure([customer_id]):
+            found = await look_up()
         if customer_id and found.customer_version is None:
-            await self._fetch_customer(customer_id)
+            raise NotFound("customer", customer_id)
         if employee_id and found.employee_active is None:
-            await self._fetch_employee(employee_id)
-            found = await self._look_up(customer_id, employee_id, theme_key)
+            await self._directory.grant_of(employee_id)  # asks identity for the whole directory
+            found = await look_up()
+            if found.employee_active is None:
+                raise NotFound("employee", employee_id)
         return Known(found.employee_active, found.theme_active, theme_key)
 
-    async def _look_up(self, customer_id: UUID | None, employee_id: UUID | None, theme_key: str) -> Row[Any, Any, Any]:
-        async with self._db.read() as read:
-            return await parties.look_up(read, customer_id, employee_id, theme_key)
+    async def hold(self, write: Write, employee_id: UUID) -> None:
+        """Keeps an employee who is given work until `write` ends. Raises FailedPrecondition: EMPLOYEE_INACTIVE."""
+        if not await parties.lock_active(write, employee_id):
+            raise _inactive()
 
-    async def _fetch_customer(self, customer_id: UUID) -> None:
-        wanted = customers.GetCustomerRequest(customer_id=str(customer_id))
-        answer = await _ask(self._customers.GetCustomer(wanted, timeout=ASK_SECONDS), "customer", customer_id)
-        async with self._db.transaction() as write:
-            await parties.keep_customers(write, [answer.customer])
+    async def check_assignee(self, write: Write, employee_id: UUID, customer_id: UUID) -> None:
+        """Lets an employee be given a task of a customer that the caller sees; he stays until `write` ends.
 
-    async def _fetch_employee(self, employee_id: UUID) -> None:
-        wanted = identity.GetEmployeeRequest(employee_id=str(employee_id))
-        answer = await _ask(self._identity.GetEmployee(wanted, timeout=ASK_SECONDS), "employee", employee_id)
-        async with self._db.transaction() as write:
-            await parties.keep_employees(write, [answer.employee])
+        Call it before a task is locked: who hands over locks the employee first, too.
 
-    async def close(self) -> None:
-        for each in self._channels:
-            await each.close()
+        Raises FailedPrecondition: EMPLOYEE_INACTIVE; ASSIGNEE_OUT_OF_SCOPE where he doesn't see the customer himself
+        or may do no tasks.
+        """
+        await self.hold(write, employee_id)
+        if not await self.may_do_tasks(write, employee_id, customer_id):
+            raise FailedPrecondition(
+                "ASSIGNEE_OUT_OF_SCOPE",
+                "the assignee needs PERMISSION_TASKS_WRITE and the customer in the scope of his role; name one of the "
+                "customer's owners, or make him one first",
+                assignee_id=employee_id,
+            )
+
+    async def who_does_it(self, write: Write, employee_id: UUID) -> UUID:
+        """The employee, who stays until `write` ends; his successor where he has left."""
+        if await parties.lock_active(write, employee_id):
+            return employee_id
+        return (await successors(write.connection, [employee_id])).get(employee_id, employee_id)
+
+    async def check_owner(self, write: Write, employee_id: UUID, customer_id: UUID) -> None:
+        """Lets an employee answer for a process of a customer; he stays until `write` ends.
+
+        Raises FailedPrecondition: EMPLOYEE_INACTIVE; OWNER_OUT_OF_SCOPE where he doesn't see the customer himself.
+        """
+        await self.hold(write, employee_id)
+        grant = await self._directory.grant_of(employee_id)
+        if grant is None or not await parties.is_in(write.connection, grant.scope, customer_id):
+            raise FailedPrecondition(
+                "OWNER_OUT_OF_SCOPE",
+                "whoever answers for a process needs the customer in the scope of his role; name one of the customer's "
+                "owners, or make him one first",
+                owner_id=employee_id,
+            )
+
+    async def may_do_tasks(self, write: Write, employee_id: UUID, customer_id: UUID) -> bool:
+        """Whether an employee may do tasks and sees the customer himself."""
+        grant = await self._directory.grant_of(employee_id)
+        if grant is None or permission_pb2.PERMISSION_TASKS_WRITE not in grant.permissions:
+            return False
+        return await parties.is_in(write.connection, grant.scope, customer_id)
 
 
-async def _ask(call: Any, noun: str, key: UUID) -> Any:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        if error.code() == grpc.StatusCode.NOT_FOUND:
-            raise NotFound(noun, key) from error
-        raise Unavailable(
-            f"{noun.upper()}_UNCONFIRMED",
-            f"{noun} {key} is not known here yet, and its service answers {error.code().name}; try again",
-        ) from error
+def _inactive() -> FailedPrecondition:
+    return FailedPrecondition("EMPLOYEE_INACTIVE", "the employee has left and is given no new work")

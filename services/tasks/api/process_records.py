@@ -15,6 +15,7 @@ from services.shared.db import Database, Write
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.errors import FailedPrecondition, NotFound
 from services.shared.ids import new_id
+from services.shared.rpc.caller import caller
 from services.tasks.api.new_tasks import new_task
 from services.tasks.api.parties import Parties
 from services.tasks.api.process_messages import to_process, to_transition
@@ -31,7 +32,7 @@ from services.tasks.domain.process import (
     started,
 )
 from services.tasks.storage import definitions, processes, tasks
-from services.tasks.storage.parties import owners_of
+from services.tasks.storage.parties import hold_people, owners_of
 
 ACTION = "PROCESS_ACTION_"
 START_ACTION = "start"
@@ -50,7 +51,7 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
 
     async def GetProcess(self, request: messages.GetProcessRequest, context: Any) -> messages.GetProcessResponse:
         async with self._db.read() as read:
-            row = _stored(await processes.get(read, UUID(request.process_id)), request.process_id)
+            row = _stored(await processes.get(read, caller().scope, UUID(request.process_id)), request.process_id)
         return messages.GetProcessResponse(process=to_process(row))
 
     async def ListProcesses(
@@ -61,7 +62,7 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
         only: dict[str, object] = {f: UUID(v) for f in ("customer_id", "owner_id") if (v := getattr(request, f))}
         only |= {field: v for field in ("definition_key", "stage_key") if (v := getattr(request, field))}
         async with self._db.read() as read:
-            rows = await processes.page(read, only, states, page_start(request), size + 1)
+            rows = await processes.page(read, caller().scope, only, states, page_start(request), size + 1)
         answer = messages.ListProcessesResponse(processes=map(to_process, rows[:size]))
         if len(rows) > size:
             answer.next_page_token = next_page_token(request, [rows[size - 1].started_at, rows[size - 1].id])
@@ -71,22 +72,33 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
         self, request: messages.ListTransitionsRequest, context: Any
     ) -> messages.ListTransitionsResponse:
         async with self._db.read() as read:
-            _stored(await processes.get(read, UUID(request.process_id)), request.process_id)
+            _stored(await processes.get(read, caller().scope, UUID(request.process_id)), request.process_id)
             rows = await processes.history(read, UUID(request.process_id))
         return messages.ListTransitionsResponse(transitions=map(to_transition, rows))
+
+    async def CheckOrder(self, request: messages.CheckOrderRequest, context: Any) -> messages.CheckOrderResponse:
+        if request.customer_id:
+            await self._parties.find(customer_id=UUID(request.customer_id))
+        else:
+            async with self._db.read() as read:
+                _stored(await processes.get(read, caller().scope, UUID(request.process_id)), request.process_id)
+        return messages.CheckOrderResponse()
 
     async def RecordStart(self, request: messages.RecordStartRequest, context: Any) -> messages.RecordStartResponse:
         process_id, owner_id = UUID(request.process_id), UUID(request.owner_id)
         known = await self._parties.find(customer_id=UUID(request.customer_id), employee_id=owner_id)
         async with self._db.transaction() as write:
-            row = await processes.get(write.connection, process_id)
+            row = await processes.get(write.connection, caller().scope, process_id)
             if row is None:
                 known.check()
                 row = await self._open(write, request, owner_id)
+            else:
+                write.doing = None
         return messages.RecordStartResponse(process=to_process(row))
 
     async def KeepReason(self, request: messages.KeepReasonRequest, context: Any) -> messages.KeepReasonResponse:
         async with self._db.transaction() as write:
+            write.doing = None  # the transition is what the audit tells of; the process's history has the reason
             await processes.keep_reason(write, request.action_id, request.reason)
         return messages.KeepReasonResponse()
 
@@ -96,7 +108,10 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
         process_id = UUID(request.process_id)
         action = ProcessAction(process_pb2.ProcessAction.Name(request.action).removeprefix(ACTION))
         async with self._db.transaction() as write:
-            row = _stored(await processes.lock(write, process_id), process_id)
+            row = _stored(await processes.get(write.connection, caller().scope, process_id), process_id)
+            await hold_people(write, row.owner_id, row.customer_id)
+            row = _stored(await processes.lock(write, caller().scope, process_id), process_id)
+            doing, write.doing = write.doing, None  # what is answered again is nothing to the audit
             if await processes.was_recorded(write.connection, process_id, request.action_id):
                 return messages.RecordTransitionResponse(recorded=True, process=to_process(row))
             if row.revision != request.expected_revision:
@@ -113,6 +128,8 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
             if action in NEEDS_REASON and not reason:
                 raise FailedPrecondition("REASON_MISSING", f"{action} needs a reason, kept under its action_id before")
 
+            if doing:
+                doing.customer_id, write.doing = str(row.customer_id), doing
             await processes.move(write, process_id, row.revision + 1, after)
             await processes.add_transition(
                 write,
@@ -126,7 +143,7 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
                     "reason": reason,
                 },
             )
-            row = _stored(await processes.get(write.connection, process_id), process_id)
+            row = _stored(await processes.get(write.connection, caller().scope, process_id), process_id)
             write.emit(events_pb2.ProcessChanged(process=to_process(row)))
             if action == ProcessAction.TERMINATE:
                 self._tell(write, await tasks.cancel_of_process(write, process_id, None, TERMINATED))
@@ -141,6 +158,7 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
     async def _open(self, write: Write, request: messages.RecordStartRequest, owner_id: UUID) -> Row[Any]:
         """The row of a new process; where another call opened it meanwhile, that row."""
         process_id = UUID(request.process_id)
+        await self._parties.check_owner(write, owner_id, UUID(request.customer_id))
         definition = await definitions.published(write.connection, request.definition_key)
         if definition is None:
             raise NotFound("process definition", request.definition_key)
@@ -155,7 +173,7 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
             "started_at": write.now,
         }
         is_new = await processes.add(write, new, standing)
-        row = _stored(await processes.get(write.connection, process_id), process_id)
+        row = _stored(await processes.get(write.connection, caller().scope, process_id), process_id)
         if is_new:
             await processes.add_transition(
                 write,
@@ -174,13 +192,16 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
         return row
 
     async def _create_stage_tasks(self, write: Write, process: Row[Any]) -> None:
-        """Creates the tasks of the stage that was entered; each goes to the holder of its role, else to the owner."""
+        """Creates the tasks of the stage that was entered; each goes to the holder of its role, else as _otherwise."""
         stages = processes.stages_of(process)
         stage = stages[index_of(stages, process.stage_key)]
         if not stage.tasks:
             return
-        holders = await owners_of(write.connection, process.customer_id)
         today = business_date(write.now, self._zone)
+        holders = await owners_of(write, process.customer_id, today)
+        otherwise = process.owner_id
+        if any(task.assignee_role not in holders for task in stage.tasks):
+            otherwise = await self._otherwise(write, process, holders)
         new = []
         for task in stage.tasks:
             deadline = Deadline(today + timedelta(days=task.deadline_offset_days))
@@ -191,7 +212,7 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
                     customer_id=process.customer_id,
                     title=task.title,
                     theme_key=process.theme_key,
-                    assignee_id=holders.get(task.assignee_role, process.owner_id),
+                    assignee_id=holders.get(task.assignee_role, otherwise),
                     deadline=deadline,
                     deadline_at=deadline.instant(self._zone),
                     origin="PROCESS",
@@ -202,6 +223,16 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
                 )
             )
         self._tell(write, await tasks.add(write, new))
+
+    async def _otherwise(self, write: Write, process: Row[Any], holders: dict[str, UUID]) -> UUID:
+        """Who gets the tasks of a role that nobody holds: the process's owner, while he sees the customer; else the CSM
+        or any other owner. Where the customer has none, still the process's owner: a task is never lost, and whoever
+        sees the customer can give it to somebody else.
+        """
+        owner_id: UUID = process.owner_id
+        if not holders or await self._parties.may_do_tasks(write, owner_id, process.customer_id):
+            return owner_id
+        return holders.get("CSM") or next(iter(holders.values()))
 
     def _tell(self, write: Write, changed: Sequence[Row[Any]]) -> None:
         for row in changed:

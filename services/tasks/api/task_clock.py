@@ -8,10 +8,11 @@ from services.shared.clock import Clock
 from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.errors import NotFound
+from services.shared.rpc.caller import caller
 from services.shared.rpc.wire import from_timestamp
 from services.tasks.api.task_messages import to_facts
 from services.tasks.domain.notices import Reminders, check_notice
-from services.tasks.storage import notices, parties, tasks
+from services.tasks.storage import notices, parties, processes, tasks
 
 
 class TaskClock:
@@ -31,9 +32,10 @@ class TaskClock:
         overdue = request.kind == task_pb2.NOTICE_KIND_OVERDUE
         check_notice(overdue=overdue, due_at=due_at, deadline_at=deadline_at, now=self._clock())
         async with self._db.transaction() as write:
-            task = await tasks.lock(write, UUID(request.task_id))
+            task = await tasks.lock(write, caller().scope, UUID(request.task_id))
             if task is None:
                 raise NotFound("task", request.task_id)
+            doing, write.doing = write.doing, None  # a ring that changes nothing is nothing to the audit
             answer = tasks_service_pb2.NoticeTaskResponse(facts=to_facts(task, self._reminders))
             if task.closed_at is not None:
                 answer.outcome = tasks_service_pb2.NOTICE_OUTCOME_CLOSED
@@ -46,6 +48,7 @@ class TaskClock:
             # A ring may have waited for this service to be back: nobody is reminded of what he has missed by now.
             in_time = overdue or write.now < deadline_at
             if in_time and await notices.give(write, task.id, kind, due_at, deadline_at):
+                write.doing = doing
                 recipients = [task.assignee_id]
                 if overdue and (manager_id := await parties.manager_of(write.connection, task.assignee_id)):
                     recipients.append(manager_id)
@@ -74,9 +77,19 @@ class TaskClock:
         if request.HasField("unnoticed_before"):
             before = from_timestamp("unnoticed_before", request.unnoticed_before)
         async with self._db.read() as read:
-            rows = await tasks.open_page(read, before, page_start(request), size + 1)
+            rows = await tasks.open_page(read, caller().scope, before, page_start(request), size + 1)
         facts = (to_facts(row, self._reminders) for row in rows[:size])
         answer = tasks_service_pb2.ListOpenTaskFactsResponse(tasks=facts)
         if len(rows) > size:
             answer.next_page_token = next_page_token(request, [rows[size - 1].id])
         return answer
+
+    async def CountOpenTasks(
+        self, request: tasks_service_pb2.CountOpenTasksRequest, context: Any
+    ) -> tasks_service_pb2.CountOpenTasksResponse:
+        employee_id, scope = UUID(request.employee_id), caller().scope
+        async with self._db.read() as read:
+            return tasks_service_pb2.CountOpenTasksResponse(
+                tasks=await tasks.count_open_of(read, scope, employee_id),
+                processes=await processes.count_open_of(read, scope, employee_id),
+            )

@@ -48,6 +48,7 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
         async with self._db.write(request) as write:
             if write.first:
                 known.check()
+                await self._parties.check_assignee(write, assignee_id, customer_id)
                 priority = request.priority or task_pb2.TASK_PRIORITY_NORMAL
                 new = new_task(
                     write,
@@ -72,7 +73,11 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
     async def GetTask(
         self, request: tasks_service_pb2.GetTaskRequest, context: Any
     ) -> tasks_service_pb2.GetTaskResponse:
-        row = await self._db.one(tasks.BY_ID, id=UUID(request.task_id))
+        task_id, scope = UUID(request.task_id), caller().scope
+        if scope.everything:
+            row = await self._db.one(tasks.BY_ID, id=task_id)
+        else:
+            row = await self._db.one(tasks.BY_ID_IN_SCOPE, id=task_id, **scope.values)
         if row is None:
             raise NotFound("task", request.task_id)
         return tasks_service_pb2.GetTaskResponse(task=to_task(row, self._clock()))
@@ -93,7 +98,7 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
             due_before=from_timestamp("due_before", request.due_before) if request.HasField("due_before") else None,
         )
         async with self._db.read() as read:
-            rows = await tasks.page(read, wanted, page_start(request), size + 1)
+            rows = await tasks.page(read, caller().scope, wanted, page_start(request), size + 1)
         answer = tasks_service_pb2.ListTasksResponse(tasks=(to_task(row, now) for row in rows[:size]))
         if len(rows) > size:
             answer.next_page_token = next_page_token(request, [rows[size - 1].deadline_at, rows[size - 1].id])
@@ -127,7 +132,7 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
         self, request: tasks_service_pb2.ListPostponementsRequest, context: Any
     ) -> tasks_service_pb2.ListPostponementsResponse:
         async with self._db.read() as read:
-            if await tasks.get(read, UUID(request.task_id)) is None:
+            if await tasks.get(read, caller().scope, UUID(request.task_id)) is None:
                 raise NotFound("task", request.task_id)
             rows = await notices.ledger(read, UUID(request.task_id))
         return tasks_service_pb2.ListPostponementsResponse(postponements=map(to_postponement, rows))
@@ -163,7 +168,9 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
                 else:  # what should have been told meanwhile is not told afterwards
                     present = Deadline(task.deadline_date, task.deadline_time)
                     armed = deadline_columns(present, task.deadline_at, write.now, self._reminders)
-                await self._change(write, {"state": state, "closed_at": None, "closed_by": "", **armed})
+                assignee_id = await self._parties.who_does_it(write, task.assignee_id)
+                opened = {"state": state, "assignee_id": assignee_id, "closed_at": None, "closed_by": ""}
+                await self._change(write, {**opened, **armed})
             row = await self._stored(write)
         return tasks_service_pb2.ReopenTaskResponse(task=to_task(row, write.now))
 
@@ -182,24 +189,28 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
     async def ReassignTask(
         self, request: tasks_service_pb2.ReassignTaskRequest, context: Any
     ) -> tasks_service_pb2.ReassignTaskResponse:
-        known = await self._parties.find(employee_id=UUID(request.assignee_id))
+        assignee_id = UUID(request.assignee_id)
+        await self._parties.find(employee_id=assignee_id)
         async with self._db.write(request, result_id=UUID(request.task_id)) as write:
             if write.first:
+                customer_id = (await self._stored(write)).customer_id  # which never changes
+                await self._parties.check_assignee(write, assignee_id, customer_id)
                 task = await self._lock(write)
                 state_after(task.state, TaskAction.REASSIGN)
-                known.check()
-                await self._change(write, {"assignee_id": UUID(request.assignee_id)})
+                await self._change(write, {"assignee_id": assignee_id})
             row = await self._stored(write)
         return tasks_service_pb2.ReassignTaskResponse(task=to_task(row, write.now))
 
     async def _lock(self, write: Write) -> Row[Any]:
-        row = await tasks.lock(write, write.result_id)
+        row = await tasks.lock(write, caller().scope, write.result_id)
         if row is None:
             raise NotFound("task", write.result_id)
+        if write.doing:
+            write.doing.customer_id = str(row.customer_id)
         return row
 
     async def _stored(self, write: Write) -> Row[Any]:
-        row = await tasks.get(write.connection, write.result_id)
+        row = await tasks.get(write.connection, caller().scope, write.result_id)
         if row is None:
             raise NotFound("task", write.result_id)
         return row

@@ -1,4 +1,8 @@
-"""The tables of the tasks service. Keys and indexes are the migrations'; here is what queries name."""
+"""The tables of the tasks service. Keys and indexes are the migrations'; here is what queries name.
+
+Those that are bound to a customer name the column by which they are (services.shared.access.scope). What hangs on a
+task or a process names that column, and is read only once its task or process was found in scope.
+"""
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, MetaData, Table, Text, Time, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -19,25 +23,14 @@ themes = Table(
     Column("active", Boolean),
 )
 
-# What customers tells: label is what operators read, owners are {role: employee id}.
+# What customers tells; label is what operators read.
 customers = Table(
     "customers",
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("label", Text),
-    Column("owners", JSONB),
     Column("version", BigInteger),
-)
-
-# What identity tells.
-employees = Table(
-    "employees",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("manager_id", Uuid),
-    Column("role", Text),
-    Column("active", Boolean),
-    Column("version", BigInteger),
+    info={"customer": "id"},
 )
 
 process_definitions = Table(
@@ -72,6 +65,7 @@ processes = Table(
     Column("revision", BigInteger),
     _instant("started_at"),
     _instant("ended_at"),
+    info={"customer": "customer_id"},
 )
 
 process_transitions = Table(
@@ -86,6 +80,7 @@ process_transitions = Table(
     Column("reason", Text),
     Column("actor", Text),
     _instant("occurred_at"),
+    info={"customer": "process_id"},
 )
 
 kept_reasons = Table(
@@ -127,6 +122,7 @@ tasks = Table(
     Column("postponement_count", Integer),
     _instant("overdue_noticed_for"),
     _instant("next_notice_at"),
+    info={"customer": "customer_id"},
 )
 
 postponements = Table(
@@ -139,6 +135,7 @@ postponements = Table(
     Column("reason", Text),
     Column("postponed_by", Text),
     _instant("postponed_at"),
+    info={"customer": "task_id"},
 )
 
 task_notices = Table(
@@ -149,8 +146,10 @@ task_notices = Table(
     Column("due_at", DateTime(timezone=True), primary_key=True),
     Column("deadline_at", DateTime(timezone=True), primary_key=True),
     _instant("noticed_at"),
+    info={"customer": "task_id"},
 )
 
+# author_id: who wrote it; on_behalf_of_id: the absent colleague for whom a deputy did.
 follow_ups = Table(
     "follow_ups",
     metadata,
@@ -165,4 +164,6 @@ follow_ups = Table(
     Column("next_step", Text),
     Column("task_id", Uuid),
     Column("author_id", Uuid),
+    Column("on_behalf_of_id", Uuid),
+    info={"customer": "customer_id"},
 )

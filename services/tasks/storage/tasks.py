@@ -1,4 +1,7 @@
-"""Tasks: rows with the customer's label beside them, as the task's facts need it."""
+"""Tasks: rows with the customer's label beside them, as the task's facts need it.
+
+Reads take the scope of who asks; writes that need none are of rows that were found in scope before.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +9,26 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, bindparam, insert, literal_column, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.shared.access import EVERYTHING, Scope, unscoped
+from services.shared.access.pages import page_of
+from services.shared.access.scope import LATER
 from services.shared.db import HotQuery, Write
 from services.tasks.storage.tables import tasks
 
@@ -17,6 +37,8 @@ _LABEL = literal_column("(select c.label from customers c where c.id = tasks.cus
 _FACTS = (*tasks.c, _LABEL.label("customer_label"))
 _OPEN = tasks.c.closed_at.is_(None)
 OPEN_STATES = {"TODO", "IN_PROGRESS"}
+LOCKED = "its row was locked in scope"
+OF_PROCESS = "its process was locked in scope"
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,11 @@ class TaskFilter:
     states: Sequence[str] = ()
     overdue_at: datetime | None = None
     due_before: datetime | None = None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it picks what belongs to one customer, employee or process."""
+        return bool(self.customer_id or self.assignee_id or self.process_id)
 
     def conditions(self) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
@@ -52,31 +79,38 @@ class TaskFilter:
         return found
 
 
-BY_ID = HotQuery(select(tasks).where(tasks.c.id == bindparam("id")))
+_BY_ID = select(tasks).where(tasks.c.id == bindparam("id"))
+BY_ID = HotQuery(EVERYTHING.limit(_BY_ID, tasks.c.customer_id))
+BY_ID_IN_SCOPE = HotQuery(LATER.limit(_BY_ID, tasks.c.customer_id))
 
 
-async def get(connection: AsyncConnection, task_id: UUID) -> Row[Any] | None:
-    return (await connection.execute(select(tasks).where(tasks.c.id == task_id))).one_or_none()
+async def get(connection: AsyncConnection, scope: Scope, task_id: UUID) -> Row[Any] | None:
+    query = scope.limit(select(tasks).where(tasks.c.id == task_id), tasks.c.customer_id)
+    return (await connection.execute(query)).one_or_none()
 
 
-async def lock(write: Write, task_id: UUID) -> Row[Any] | None:
+async def lock(write: Write, scope: Scope, task_id: UUID) -> Row[Any] | None:
     """The task, which nobody else changes until this transaction ends."""
     query = select(*_FACTS).where(tasks.c.id == task_id).with_for_update(of=tasks)
-    return (await write.execute(query)).one_or_none()
+    return (await write.execute(scope.limit(query, tasks.c.customer_id))).one_or_none()
 
 
 async def page(
-    connection: AsyncConnection, wanted: TaskFilter, after: list[Any] | None, size: int
+    connection: AsyncConnection, scope: Scope, wanted: TaskFilter, after: list[Any] | None, size: int
 ) -> Sequence[Row[Any]]:
     """Up to `size` tasks in the order of (deadline_at, id), after `after`."""
-    query = select(tasks).where(*wanted.conditions()).order_by(tasks.c.deadline_at, tasks.c.id).limit(size)
+    order = (tasks.c.deadline_at, tasks.c.id)
+    query = select(tasks).where(*wanted.conditions())
     if after:
-        query = query.where(tuple_(tasks.c.deadline_at, tasks.c.id) > tuple_(*after))
-    return (await connection.execute(query)).all()
+        query = query.where(tuple_(*order) > tuple_(*after))
+    if wanted.narrow:
+        query = scope.limit(query.order_by(*order).limit(size), tasks.c.customer_id)
+        return (await connection.execute(query)).all()
+    return await page_of(connection, scope, query, tasks.c.customer_id, order, size)
 
 
 async def open_page(
-    connection: AsyncConnection, unnoticed_before: datetime | None, after: list[Any] | None, size: int
+    connection: AsyncConnection, scope: Scope, unnoticed_before: datetime | None, after: list[Any] | None, size: int
 ) -> Sequence[Row[Any]]:
     """Up to `size` open tasks by id, after `after[0]`; only those with a notice not given before `unnoticed_before`."""
     query = select(*_FACTS).where(_OPEN).order_by(tasks.c.id).limit(size)
@@ -84,18 +118,24 @@ async def open_page(
         query = query.where(tasks.c.next_notice_at < unnoticed_before)
     if after:
         query = query.where(tasks.c.id > after[0])
-    return (await connection.execute(query)).all()
+    return (await connection.execute(scope.limit(query, tasks.c.customer_id))).all()
+
+
+async def count_open_of(connection: AsyncConnection, scope: Scope, assignee_id: UUID) -> int:
+    query = select(func.count()).select_from(tasks).where(tasks.c.assignee_id == assignee_id, _OPEN)
+    return int((await connection.execute(scope.whole(query, tasks.c.customer_id))).scalar_one())
 
 
 async def add(write: Write, rows: Sequence[dict[str, Any]]) -> Sequence[Row[Any]]:
     """Stores new tasks; answers them as stored, in one statement."""
-    return (await write.execute(insert(tasks).returning(*_FACTS), list(rows))).all()
+    new = unscoped(insert(tasks).returning(*_FACTS), "the customer was found in scope")
+    return (await write.execute(new, list(rows))).all()
 
 
 async def change(write: Write, task_id: UUID, values: dict[str, Any]) -> Row[Any]:
     """Stores new values of a locked task, whose version counts on."""
     changed = update(tasks).where(tasks.c.id == task_id).values({"version": tasks.c.version + 1, **values})
-    return (await write.execute(changed.returning(*_FACTS))).one()
+    return (await write.execute(unscoped(changed.returning(*_FACTS), LOCKED))).one()
 
 
 async def set_noticed(
@@ -105,23 +145,36 @@ async def set_noticed(
     values: dict[str, Any] = {"next_notice_at": next_notice_at}
     if overdue_for:
         values["overdue_noticed_for"] = overdue_for
-    await write.execute(update(tasks).where(tasks.c.id == task_id).values(values))
+    await write.execute(unscoped(update(tasks).where(tasks.c.id == task_id).values(values), LOCKED))
+
+
+async def hand_over(write: Write, from_id: UUID, to_id: UUID, most: int) -> Sequence[Row[Any]]:
+    """Gives up to `most` open tasks of one employee to another; answers them."""
+    theirs = select(tasks.c.id).where(tasks.c.assignee_id == from_id, _OPEN).order_by(tasks.c.id).limit(most)
+    # As an array, which is read once: an IN may become a join that reads the sub-select again and finds others.
+    ids = func.array(theirs.with_for_update().scalar_subquery(), type_=ARRAY(Uuid))
+    moved = update(tasks).where(tasks.c.id == any_(ids))
+    moved = moved.values(assignee_id=to_id, version=tasks.c.version + 1)
+    return (await write.execute(unscoped(moved.returning(*_FACTS), "all that the employee leaves"))).all()
 
 
 async def open_required(connection: AsyncConnection, process_id: UUID, stage_key: str) -> Sequence[Row[UUID, str]]:
     """(id, title) of the stage's required tasks that are open."""
     of_stage = (tasks.c.process_id == process_id) & (tasks.c.stage_key == stage_key)
     query = select(tasks.c.id, tasks.c.title).where(of_stage, tasks.c.required, _OPEN).order_by(tasks.c.id)
-    return (await connection.execute(query)).all()
+    return (await connection.execute(unscoped(query, OF_PROCESS))).all()
 
 
 async def cancel_of_process(
     write: Write, process_id: UUID, stage_keys: Sequence[str] | None, reason: str
 ) -> Sequence[Row[Any]]:
     """Cancels the process's open tasks, of these stages or of all; answers them."""
-    query = update(tasks).where(tasks.c.process_id == process_id, _OPEN)
+    theirs = select(tasks.c.id).where(tasks.c.process_id == process_id, _OPEN)
     if stage_keys is not None:
-        query = query.where(tasks.c.stage_key.in_(stage_keys))
+        theirs = theirs.where(tasks.c.stage_key.in_(stage_keys))
+    # In the order in which hand_over locks them.
+    ids = func.array(theirs.order_by(tasks.c.id).with_for_update().scalar_subquery(), type_=ARRAY(Uuid))
+    query = update(tasks).where(tasks.c.id == any_(ids))
     closed = {
         "state": "CANCELLED",
         "closed_at": write.now,
@@ -130,4 +183,4 @@ async def cancel_of_process(
         "next_notice_at": None,
         "version": tasks.c.version + 1,
     }
-    return (await write.execute(query.values(closed).returning(*_FACTS))).all()
+    return (await write.execute(unscoped(query.values(closed).returning(*_FACTS), OF_PROCESS))).all()
