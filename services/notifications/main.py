@@ -4,6 +4,7 @@ from functools import partial
 
 from services.notifications import consumers
 from services.notifications.api.inbox import InboxServicer
+from services.notifications.storage.tables import metadata
 from services.shared.clock import Clock, utc_now
 from services.shared.runtime import Service, run_process
 from services.shared.settings import ServiceSettings
@@ -13,8 +14,9 @@ NAME = "notifications"
 
 async def build(settings: ServiceSettings, clock: Clock = utc_now) -> Service:
     """The service, put together and not yet started. Raises RuntimeError where settings.bind is taken."""
-    service = Service(NAME, settings, clock, consumers.HANDLERS)
-    service.offer(InboxServicer(service.db))
+    zone = settings.business_time_zone
+    service = Service(NAME, settings, clock, metadata, consumers.handlers(zone))
+    service.offer(InboxServicer(service.db, clock, zone, service.directory))
     return service
 
 

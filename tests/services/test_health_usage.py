@@ -73,7 +73,7 @@ class Metrics:
 
     async def arrive(self, *facts: CustomerFacts) -> None:
         """The event of the customers service takes effect."""
-        async with self._services.db("health").transaction(actor="machine:test") as write:
+        async with self._services.db("health").transaction(actor="machine:test", unscoped="told by a test") as write:
             await consumers.customers_changed(write, Event(), CustomersChanged(customers=facts))
 
     async def customer(self) -> str:
@@ -91,6 +91,7 @@ def customer_facts(**changes: Any) -> CustomerFacts:
 
 @pytest.fixture
 async def metrics(services: RunningServices) -> Metrics:
+    await services.start("customers")  # which is asked for who isn't known
     stub = await services.stub(metrics_service_pb2_grpc.MetricsServiceStub)
     return Metrics(services, stub, await services.sign_in("employee:admin"))
 
@@ -168,7 +169,7 @@ async def test_a_row_sent_while_its_customer_arrives_does_not_stay_waiting(
 ) -> None:
     facts = customer_facts()
     health = services.db("health")
-    async with health.transaction(actor="machine:test") as arriving:
+    async with health.transaction(actor="machine:test", unscoped="told by a test") as arriving:
         await consumers.customers_changed(arriving, Event(), CustomersChanged(customers=[facts]))
         sending = asyncio.create_task(metrics.counts([row(facts.external_id, 1, active_users=6)]))
 

@@ -18,8 +18,8 @@ from kejing.revenue.v1 import orders_service_pb2_grpc
 from services.cli import client
 from services.cli.failure import CommandFailed
 from services.cli.main import build
-from services.revenue.storage import customers
 from services.shared.ids import new_id
+from tests.support.revenue import known_customer
 from tests.support.services import RunningServices
 
 Kejing = Callable[..., Awaitable[Any]]
@@ -29,11 +29,7 @@ HEADING = "number,customer_external_id,product,amount,monthly_price,term_start,t
 @pytest.fixture(scope="module")
 async def customer(services: RunningServices) -> UUID:
     await services.stub(orders_service_pb2_grpc.OrdersServiceStub)
-    customer_id = new_id()
-    async with services.db("revenue").transaction(actor="machine:test") as write:
-        row = {"id": customer_id, "external_id": f"X-{customer_id}", "number": f"CUS-{customer_id}", "version": 1}
-        await customers.project(write, [row])
-    return customer_id
+    return await known_customer(services)
 
 
 @pytest.fixture(scope="module")

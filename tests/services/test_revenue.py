@@ -19,10 +19,10 @@ from kejing.revenue.v1 import (
     revenue_service_pb2,
     revenue_service_pb2_grpc,
 )
-from services.revenue.storage import customers
 from services.shared.db.tables import outbox
 from services.shared.ids import new_id
 from tests.support.refusals import refused
+from tests.support.revenue import known_customer
 from tests.support.services import RunningServices
 
 EFFECTIVE, DRAFT, VOID = order_pb2.ORDER_STATUS_EFFECTIVE, order_pb2.ORDER_STATUS_DRAFT, order_pb2.ORDER_STATUS_VOID
@@ -46,11 +46,7 @@ class Revenue:
         self.revenue = revenue
 
     async def customer(self) -> UUID:
-        customer_id = new_id()
-        async with self._services.db("revenue").transaction(actor="machine:test") as write:
-            row = {"id": customer_id, "external_id": f"X-{customer_id}", "number": f"CUS-{customer_id}", "version": 1}
-            await customers.project(write, [row])
-        return customer_id
+        return await known_customer(self._services)
 
     def request(self, customer: UUID, **changes: Any) -> orders_service_pb2.CreateOrderRequest:
         values: dict[str, Any] = {

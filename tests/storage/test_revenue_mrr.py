@@ -17,6 +17,8 @@ from services.revenue.domain.mrr import month_figure
 from services.revenue.domain.order import OrderTerms, Status, last_day
 from services.revenue.domain.term import add_months
 from services.revenue.storage import mrr, orders
+from services.revenue.storage.tables import metadata
+from services.shared.access import EVERYTHING
 from services.shared.clock import utc_now
 from services.shared.db import Database
 from services.shared.ids import new_id
@@ -33,7 +35,7 @@ class RolledBack(Exception):
 @pytest.fixture(scope="module")
 async def db(infrastructure: TestInfrastructure) -> AsyncIterator[Database]:
     async with infrastructure.new_database("revenue") as url:
-        database = Database(url, utc_now)
+        database = Database(url, utc_now, metadata)
         yield database
         await database.close()
 
@@ -106,7 +108,7 @@ async def test_sql_and_python_agree(db: Database, rows: list[Case]) -> None:
                     )  # fmt: skip
                     await orders.add(write, orders.to_row(new_id(), case.customer_id, renewal, order_id, write.now))
             for customer_id in (None, CUSTOMERS[0]):
-                totals = await mrr.totals(write.connection, FIRST, LAST, customer_id)
+                totals = await mrr.totals(write.connection, EVERYTHING, FIRST, LAST, customer_id)
                 got = {(row.month, row.currency): (row.mrr, row.orders, row.customers) for row in totals}
                 assert got == expected(rows, customer_id)
             raise RolledBack
@@ -124,10 +126,10 @@ async def test_the_orders_behind_a_figure_sum_to_it_page_by_page(db: Database) -
             await orders.add(write, orders.to_row(new_id(), CUSTOMERS[n % 3], terms, None, write.now))
     month = date(2025, 11, 1)
     async with db.read() as read:
-        totals = {row.currency: row.mrr for row in await mrr.totals(read, month, month, None)}
+        totals = {row.currency: row.mrr for row in await mrr.totals(read, EVERYTHING, month, month, None)}
         seen: list[Any] = []
         after = None
-        while page := await mrr.breakdown(read, month, None, limit=5, after=after):
+        while page := await mrr.breakdown(read, EVERYTHING, month, None, limit=5, after=after):
             seen += page
             after = (page[-1].currency, page[-1].mrr, page[-1].id)
     assert len({row.id for row in seen}) == len(seen) == 23

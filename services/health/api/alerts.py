@@ -12,7 +12,7 @@ from services.health.domain.alerts import Transition
 from services.health.domain.rules import Status, moved
 from services.health.domain.weeks import Week
 from services.health.storage import alerts, customers, evaluations, rule_sets
-from services.health.storage.evaluations import FIRST_ID
+from services.health.storage.evaluations import EVERY_CUSTOMER, FIRST_ID
 from services.health.storage.results import values_of
 from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
@@ -66,7 +66,9 @@ class AlertsServicer(alerts_service_pb2_grpc.AlertsServiceServicer):
         size = page_size(request.page_size)
         customer_id = UUID(request.customer_id) if request.customer_id else None
         async with self._db.read() as read:
-            rows = await alerts.page(read, customer_id, request.open_only, page_start(request), size + 1)
+            rows = await alerts.page(
+                read, caller().scope, customer_id, request.open_only, page_start(request), size + 1
+            )
         answer = pb.ListAlertsResponse(alerts=[to_alert(row) for row in rows[:size]])
         if len(rows) > size:
             last = rows[size - 1]
@@ -76,17 +78,19 @@ class AlertsServicer(alerts_service_pb2_grpc.AlertsServiceServicer):
     async def AcknowledgeAlert(self, request: pb.AcknowledgeAlertRequest, context: Any) -> pb.AcknowledgeAlertResponse:
         alert_id = UUID(request.alert_id)
         async with self._db.write(request, result_id=alert_id) as write:
-            if write.first:
-                await alerts.acknowledge(write, alert_id, caller().employee_id)
-            row = await alerts.get(write.connection, alert_id)
+            row = await alerts.get(write.connection, caller().scope, alert_id)
             if row is None:
                 raise NotFound("alert", alert_id)
+            if write.doing:
+                write.doing.customer_id = str(row.customer_id)
+            if write.first:
+                row = await alerts.acknowledge(write, alert_id, caller().person_id)
         return pb.AcknowledgeAlertResponse(alert=to_alert(row))
 
     async def RaiseAlerts(self, request: pb.RaiseAlertsRequest, context: Any) -> pb.RaiseAlertsResponse:
         size = request.page_size or DEFAULT_TRANSITIONS
         after = (page_start(request) or [FIRST_ID])[0]
-        async with self._db.transaction() as write:
+        async with self._db.transaction(unscoped=EVERY_CUSTOMER) as write:
             run, row = await evaluations.range_of(write.connection, UUID(request.run_id), request.range)
             rules = rule_sets.rules_of(await rule_sets.get(write.connection, run.rule_set_id))
             subscribed = [
@@ -111,7 +115,7 @@ class AlertsServicer(alerts_service_pb2_grpc.AlertsServiceServicer):
         return answer
 
     async def MarkRangeAlerted(self, request: pb.MarkRangeAlertedRequest, context: Any) -> pb.MarkRangeAlertedResponse:
-        async with self._db.transaction() as write:
+        async with self._db.transaction(unscoped=EVERY_CUSTOMER) as write:
             run, row = await evaluations.range_of(write.connection, UUID(request.run_id), request.range)
             if row.done_at is None:
                 raise FailedPrecondition("RANGE_OPEN", f"range {row.number} of the run is not evaluated yet")
@@ -123,7 +127,7 @@ class AlertsServicer(alerts_service_pb2_grpc.AlertsServiceServicer):
     ) -> pb.ListUnalertedRangesResponse:
         size = page_size(request.page_size)
         done_before = from_timestamp("done_before", request.done_before)
-        async with self._db.read() as read:
+        async with self._db.read(unscoped=EVERY_CUSTOMER) as read:
             rows = await evaluations.unalerted_page(read, done_before, page_start(request), size + 1)
         ranges = [
             pb.UnalertedRange(run_id=str(row.run_id), range=row.number, week=str(Week(row.week))) for row in rows[:size]

@@ -10,6 +10,7 @@ from services.health.api.wire import ended_week, to_evaluation, to_status
 from services.health.domain.weeks import Week, unfinished
 from services.health.storage import evaluations, rule_sets, usage
 from services.health.storage.evaluation import evaluate_range
+from services.health.storage.evaluations import EVERY_CUSTOMER
 from services.shared.clock import Clock, business_date
 from services.shared.db import Database
 from services.shared.errors import FailedPrecondition
@@ -31,7 +32,7 @@ class EvaluationsServicer(evaluations_service_pb2_grpc.EvaluationsServiceService
         self, request: pb.ListUnfinishedWeeksRequest, context: Any
     ) -> pb.ListUnfinishedWeeksResponse:
         now = self._clock()
-        async with self._db.read() as read:
+        async with self._db.read(unscoped=EVERY_CUSTOMER) as read:
             first_customer, first_day = await evaluations.beginnings(read)
             created = first_customer and business_date(first_customer, self._zone)
             first = min((day for day in (created, first_day) if day), default=None)
@@ -41,7 +42,7 @@ class EvaluationsServicer(evaluations_service_pb2_grpc.EvaluationsServiceService
 
     async def PlanEvaluation(self, request: pb.PlanEvaluationRequest, context: Any) -> pb.PlanEvaluationResponse:
         week = ended_week(request.week, self._clock(), self._zone)
-        async with self._db.transaction() as write:
+        async with self._db.transaction(unscoped=EVERY_CUSTOMER) as write:
             run = await evaluations.lock(write, week, request.number)
             if run.planned_at is None:
                 rule_set = await rule_sets.in_force(write.connection)
@@ -50,7 +51,7 @@ class EvaluationsServicer(evaluations_service_pb2_grpc.EvaluationsServiceService
         return pb.PlanEvaluationResponse(evaluation=to_evaluation(progress))
 
     async def EvaluateRange(self, request: pb.EvaluateRangeRequest, context: Any) -> pb.EvaluateRangeResponse:
-        async with self._db.transaction() as write:
+        async with self._db.transaction(unscoped=EVERY_CUSTOMER) as write:
             run, row = await evaluations.range_of(write.connection, UUID(request.run_id), request.range)
             if row.done_at is None:
                 rules = rule_sets.rules_of(await rule_sets.get(write.connection, run.rule_set_id))
@@ -73,7 +74,7 @@ class EvaluationsServicer(evaluations_service_pb2_grpc.EvaluationsServiceService
 
     async def FinishEvaluation(self, request: pb.FinishEvaluationRequest, context: Any) -> pb.FinishEvaluationResponse:
         run_id = UUID(request.run_id)
-        async with self._db.transaction() as write:
+        async with self._db.transaction(unscoped=EVERY_CUSTOMER) as write:
             progress = await evaluations.progress(write.connection, run_id)
             if progress.ranges_done < progress.ranges or not progress.ranges:
                 message = f"{progress.ranges_done} of {progress.ranges} ranges of the run are done"

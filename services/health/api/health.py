@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from kejing.health.v1 import events_pb2, health_pb2, health_service_pb2_grpc
 from kejing.health.v1 import health_service_pb2 as pb
+from services.health.api.customers import CustomersInScope
 from services.health.api.wire import (
     ended_week,
     from_decimal,
@@ -18,26 +19,28 @@ from services.health.api.wire import (
 )
 from services.health.domain.rules import Rules, Status, check_rules, reasons
 from services.health.domain.weeks import Week
-from services.health.storage import customers, evaluations, results, rule_sets
+from services.health.storage import evaluations, results, rule_sets
 from services.shared.clock import Clock
 from services.shared.conditions.wire import from_proto
 from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
+from services.shared.rpc.caller import caller
 
 DEFAULT_DATA_SHARE = Decimal("0.5")
 
 
 class HealthServicer(health_service_pb2_grpc.HealthServiceServicer):
-    def __init__(self, db: Database, clock: Clock, zone: ZoneInfo) -> None:
+    def __init__(self, db: Database, clock: Clock, zone: ZoneInfo, customers: CustomersInScope) -> None:
         self._db = db
+        self._customers = customers
         self._clock = clock
         self._zone = zone
 
     async def GetHealth(self, request: pb.GetHealthRequest, context: Any) -> pb.GetHealthResponse:
         customer_id = UUID(request.customer_id)
+        await self._customers.require(customer_id)
         async with self._db.read() as read:
-            await customers.require(read, customer_id)
-            row = await results.latest(read, customer_id)
+            row = await results.latest(read, caller().scope, customer_id)
             if row is None:
                 nothing = health_pb2.Health(customer_id=request.customer_id, status=to_status(Status.NOT_COMPUTED))
                 return pb.GetHealthResponse(health=nothing)
@@ -48,10 +51,10 @@ class HealthServicer(health_service_pb2_grpc.HealthServiceServicer):
     async def ListHealthHistory(
         self, request: pb.ListHealthHistoryRequest, context: Any
     ) -> pb.ListHealthHistoryResponse:
-        size = page_size(request.page_size)
+        size, customer_id = page_size(request.page_size), UUID(request.customer_id)
+        await self._customers.require(customer_id)
         async with self._db.read() as read:
-            await customers.require(read, UUID(request.customer_id))
-            rows = await results.page(read, UUID(request.customer_id), page_start(request), size + 1)
+            rows = await results.page(read, caller().scope, customer_id, page_start(request), size + 1)
         answer = pb.ListHealthHistoryResponse(weeks=[to_health(row) for row in rows[:size]])
         if len(rows) > size:
             answer.next_page_token = next_page_token(request, [rows[size - 1].week])
@@ -60,12 +63,12 @@ class HealthServicer(health_service_pb2_grpc.HealthServiceServicer):
     async def GetHealthDistribution(
         self, request: pb.GetHealthDistributionRequest, context: Any
     ) -> pb.GetHealthDistributionResponse:
-        async with self._db.read() as read:
+        async with self._db.snapshot() as read:
             latest = await results.latest_week(read)
             week = Week.parse(request.week, "week") if request.week else latest
             if week is None:
                 return pb.GetHealthDistributionResponse()
-            counts = await results.distribution(read, week, present=week == latest)
+            counts = await results.distribution(read, caller().scope, week, present=week == latest)
         listed = [health_pb2.StatusCount(status=to_status(status), customers=counts[status])
                   for status in Status if status in counts]  # fmt: skip
         return pb.GetHealthDistributionResponse(distribution=health_pb2.WeekDistribution(week=str(week), counts=listed))

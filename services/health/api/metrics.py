@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from kejing.health.v1 import metrics_service_pb2 as pb
 from kejing.health.v1 import metrics_service_pb2_grpc, usage_pb2
+from services.health.api.customers import CustomersInScope
 from services.health.api.usage_rows import day_figures, key_of, told
 from services.health.api.wire import to_decimal
 from services.health.domain.metrics import METRICS
@@ -19,6 +20,7 @@ from services.health.storage.usage import LATEST_DAYS
 from services.shared.clock import Clock, business_date
 from services.shared.db import Database
 from services.shared.errors import InvalidArgument, Violation
+from services.shared.rpc.caller import caller
 from services.shared.rpc.wire import from_date, to_date
 
 MAX_DAYS = 400
@@ -26,8 +28,9 @@ MAX_REJECTIONS = 1000
 
 
 class MetricsServicer(metrics_service_pb2_grpc.MetricsServiceServicer):
-    def __init__(self, db: Database, clock: Clock, zone: ZoneInfo) -> None:
+    def __init__(self, db: Database, clock: Clock, zone: ZoneInfo, customers_in_scope: CustomersInScope) -> None:
         self._db = db
+        self._customers = customers_in_scope
         self._clock = clock
         self._zone = zone
 
@@ -52,7 +55,7 @@ class MetricsServicer(metrics_service_pb2_grpc.MetricsServiceServicer):
         if not good:
             return
         # Sent again, every row is known by its source_id: no request_id is needed.
-        async with self._db.transaction() as write:
+        async with self._db.transaction(unscoped="usage is told by those alone who see every customer") as write:
             keys = [key_of(row) for _, row in good.values()]
             known = await customers.ids_by_key(write.connection, keys)
             if not known.keys() >= set(keys):
@@ -75,9 +78,10 @@ class MetricsServicer(metrics_service_pb2_grpc.MetricsServiceServicer):
         first = from_date("first_day", request.first_day) if request.HasField("first_day") else default
         if not 0 <= (last - first).days <= MAX_DAYS:
             raise InvalidArgument("last_day", str(last), f"it must be 0 to {MAX_DAYS} days after first_day ({first})")
+        customer_id = UUID(request.customer_id)
+        await self._customers.require(customer_id)
         async with self._db.read() as read:
-            await customers.require(read, UUID(request.customer_id))
-            rows = await usage.days(read, UUID(request.customer_id), first, last)
+            rows = await usage.days(read, caller().scope, customer_id, first, last)
         return pb.GetUsageResponse(days=[_to_daily_usage(row) for row in rows])
 
     async def ListMetrics(self, request: pb.ListMetricsRequest, context: Any) -> pb.ListMetricsResponse:

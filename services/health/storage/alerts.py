@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.health.domain.alerts import Transition
 from services.health.domain.rules import Moved, Status
 from services.health.storage.tables import alert_subscriptions, alerts, health_results, health_transitions
+from services.shared.access import Scope, unscoped
+from services.shared.access.pages import page_of
 from services.shared.db import Write
 from services.shared.ids import new_id
 
@@ -99,25 +101,32 @@ async def raised(connection: AsyncConnection, run_id: UUID, customer_ids: Sequen
     return (await connection.execute(mine.order_by(alerts.c.customer_id))).all()
 
 
-async def get(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
-    return (await connection.execute(select(alerts).where(alerts.c.id == alert_id))).one_or_none()
+async def get(connection: AsyncConnection, scope: Scope, alert_id: UUID) -> Row[Any] | None:
+    """The alert, where it is in scope."""
+    mine = scope.limit(select(alerts).where(alerts.c.id == alert_id), alerts.c.customer_id)
+    return (await connection.execute(mine)).one_or_none()
 
 
 async def page(
-    read: AsyncConnection, customer_id: UUID | None, open_only: bool, after: list[Any] | None, size: int
+    read: AsyncConnection, scope: Scope, customer_id: UUID | None, open_only: bool, after: list[Any] | None, size: int
 ) -> Sequence[Row[Any]]:
-    """Up to `size` alerts, newest first, after (raised_at, id) `after`."""
-    query = select(alerts).order_by(alerts.c.raised_at.desc(), alerts.c.id.desc()).limit(size)
-    if customer_id:
-        query = query.where(alerts.c.customer_id == customer_id)
+    """Up to `size` alerts in scope, newest first, after (raised_at, id) `after`."""
+    order = (alerts.c.raised_at, alerts.c.id)
+    query = select(alerts)
     if open_only:
         query = query.where(alerts.c.acknowledged_at.is_(None))
     if after:
-        query = query.where(tuple_(alerts.c.raised_at, alerts.c.id) < tuple_(*after))
-    return (await read.execute(query)).all()
+        query = query.where(tuple_(*order) < tuple_(*after))
+    if customer_id is None:
+        return await page_of(read, scope, query, alerts.c.customer_id, order, size, descending=True)
+    theirs = query.where(alerts.c.customer_id == customer_id).order_by(*(column.desc() for column in order))
+    return (await read.execute(scope.limit(theirs.limit(size), alerts.c.customer_id))).all()
 
 
-async def acknowledge(write: Write, alert_id: UUID, employee_id: UUID) -> None:
-    """Notes who took note of the alert first."""
+async def acknowledge(write: Write, alert_id: UUID, employee_id: UUID) -> Row[Any]:
+    """Notes who took note of the alert first; answers it as it is then. It was found in scope before."""
+    in_scope = "the alert was found in scope"
     mine = update(alerts).where(alerts.c.id == alert_id, alerts.c.acknowledged_at.is_(None))
-    await write.execute(mine.values(acknowledged_by=employee_id, acknowledged_at=write.now))
+    noted = mine.values(acknowledged_by=employee_id, acknowledged_at=write.now)
+    await write.execute(unscoped(noted, in_scope))
+    return (await write.execute(unscoped(select(alerts).where(alerts.c.id == alert_id), in_scope))).one()

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, any_, bindparam, or_, select
+from sqlalchemy import Text, Uuid, any_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.health.storage.tables import customers
+from services.shared.access import Scope
 from services.shared.db import Write
-from services.shared.errors import NotFound
 
 
 async def project(write: Write, rows: Sequence[dict[str, Any]]) -> None:
@@ -24,11 +24,16 @@ async def project(write: Write, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-async def require(read: AsyncConnection, customer_id: UUID) -> None:
-    """Raises NotFound where there is no such customer."""
-    found = await read.execute(select(customers.c.id).where(customers.c.id == customer_id))
-    if found.one_or_none() is None:
-        raise NotFound("customer", customer_id)
+async def is_in_scope(read: AsyncConnection, scope: Scope, customer_id: UUID) -> bool:
+    """Whether there is such a customer, and `scope` holds him."""
+    found = scope.limit(select(customers.c.id).where(customers.c.id == customer_id), customers.c.id)
+    return (await read.execute(found)).one_or_none() is not None
+
+
+async def count(read: AsyncConnection, scope: Scope) -> int:
+    """How many customers there are in scope."""
+    counted = scope.whole(select(func.count()).select_from(customers), customers.c.id)
+    return (await read.execute(counted)).scalar_one()
 
 
 async def versions(connection: AsyncConnection, customer_ids: Sequence[UUID]) -> dict[UUID, int]:

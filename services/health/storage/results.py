@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.health.domain.rules import Status
 from services.health.domain.weeks import Week
-from services.health.storage.tables import customers, health_results, rule_sets
+from services.health.storage import customers
+from services.health.storage.tables import health_results, rule_sets
+from services.shared.access import Scope, unscoped
 
 
 def values_of(stored: Mapping[str, str | None]) -> dict[str, Decimal | None]:
@@ -23,32 +25,39 @@ def _results() -> Select[Any]:
     return select(health_results, version).join(rule_sets, rule_sets.c.id == health_results.c.rule_set_id)
 
 
-async def latest(read: AsyncConnection, customer_id: UUID) -> Row[Any] | None:
+async def latest(read: AsyncConnection, scope: Scope, customer_id: UUID) -> Row[Any] | None:
     """The result of the customer's latest week, with rule_set_version."""
-    rows = await page(read, customer_id, None, 1)
+    rows = await page(read, scope, customer_id, None, 1)
     return rows[0] if rows else None
 
 
-async def page(read: AsyncConnection, customer_id: UUID, after: list[Any] | None, size: int) -> Sequence[Row[Any]]:
+async def page(
+    read: AsyncConnection, scope: Scope, customer_id: UUID, after: list[Any] | None, size: int
+) -> Sequence[Row[Any]]:
     """Up to `size` results of a customer, newest week first, after the week of Monday `after[0]`."""
-    mine = _results().where(health_results.c.customer_id == customer_id)
+    mine = scope.limit(_results().where(health_results.c.customer_id == customer_id), health_results.c.customer_id)
     if after:
         mine = mine.where(health_results.c.week < after[0])
     return (await read.execute(mine.order_by(health_results.c.week.desc()).limit(size))).all()
 
 
 async def latest_week(read: AsyncConnection) -> Week | None:
-    monday = (await read.execute(select(func.max(health_results.c.week)))).scalar()
+    """The latest week that was evaluated, for whomever."""
+    latest = unscoped(select(func.max(health_results.c.week)), "a week tells of no customer")
+    monday = (await read.execute(latest)).scalar()
     return None if monday is None else Week(monday)
 
 
-async def distribution(read: AsyncConnection, week: Week, *, present: bool) -> dict[Status, int]:
-    """Customers by status in a week; with `present`, customers without a result count as NOT_COMPUTED."""
+async def distribution(read: AsyncConnection, scope: Scope, week: Week, *, present: bool) -> dict[Status, int]:
+    """Customers in scope by status in a week; with `present`, those without a result count as NOT_COMPUTED.
+
+    On a snapshot, or what it counts first and last differs.
+    """
     counted = select(health_results.c.status, func.count()).where(health_results.c.week == week.monday)
-    counts = {Status(status): count for status, count in await read.execute(counted.group_by(health_results.c.status))}
+    by_status = scope.whole(counted.group_by(health_results.c.status), health_results.c.customer_id)
+    counts = {Status(status): number for status, number in await read.execute(by_status)}
     if present:
-        everybody = (await read.execute(select(func.count()).select_from(customers))).scalar_one()
-        missing = everybody - sum(counts.values())
+        missing = await customers.count(read, scope) - sum(counts.values())
         if missing > 0:
             counts[Status.NOT_COMPUTED] = missing
     return counts

@@ -26,6 +26,7 @@ customers = Table(
     Column("seats", Integer),
     Column("created_at", DateTime(timezone=True)),
     Column("version", BigInteger),
+    info={"customer": "id"},
 )
 """A projection of the customers service."""
 
@@ -37,6 +38,7 @@ usage = Table(
     Column("customer_id", Uuid, primary_key=True),
     Column("day", Date, primary_key=True),
     *(Column(figure, BigInteger) for figure in FIGURES),
+    info={"customer": "customer_id"},
 )
 
 usage_receipts = Table(
@@ -47,7 +49,8 @@ usage_receipts = Table(
     Column("digest", LargeBinary),
     Column("day", Date),
 )
-"""Rows that took effect, so that one that is sent again after a correction doesn't undo it."""
+"""Rows that took effect, so that one that is sent again after a correction doesn't undo it. Names no
+customer."""
 
 parked_usage = Table(
     "parked_usage",
@@ -112,6 +115,7 @@ health_results = Table(
     Column("inputs", JSONB),
     Column("data_until", Date),
     Column("computed_at", DateTime(timezone=True)),
+    info={"customer": "customer_id"},
 )
 """`inputs`: metric → decimal as text, or null."""
 
@@ -120,6 +124,7 @@ health_current = Table(
     metadata,
     Column("customer_id", Uuid, primary_key=True),
     Column("status", Text),
+    info={"customer": "customer_id"},
 )
 """The status of each customer's latest week; written only when it changes."""
 
@@ -131,6 +136,7 @@ health_transitions = Table(
     Column("week", Date),
     Column("from_status", Text),
     Column("to_status", Text),
+    info={"customer": "customer_id"},
 )
 
 alert_subscriptions = Table(
@@ -159,4 +165,5 @@ alerts = Table(
     Column("raised_at", DateTime(timezone=True)),
     Column("acknowledged_by", Uuid),
     Column("acknowledged_at", DateTime(timezone=True)),
+    info={"customer": "customer_id"},
 )

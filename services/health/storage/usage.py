@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.health.storage.tables import FIGURES, parked_usage, usage, usage_receipts
+from services.shared.access import Scope
 from services.shared.db import Write
 
 LATEST_DAYS = 35
@@ -132,10 +133,10 @@ async def unpark(write: Write, keys: Sequence[str]) -> Sequence[Row[Any]]:
     return sorted(rows.all(), key=lambda row: row.received_at)
 
 
-async def days(read: AsyncConnection, customer_id: UUID, first: date, last: date) -> Sequence[Row[Any]]:
-    """A customer's rows from `first` to `last`, oldest first."""
+async def days(read: AsyncConnection, scope: Scope, customer_id: UUID, first: date, last: date) -> Sequence[Row[Any]]:
+    """A customer's rows from `first` to `last`, oldest first; none where he is out of scope."""
     mine = select(usage).where(usage.c.customer_id == customer_id, usage.c.day.between(first, last))
-    return (await read.execute(mine.order_by(usage.c.day))).all()
+    return (await read.execute(scope.limit(mine.order_by(usage.c.day), usage.c.customer_id))).all()
 
 
 async def forget_receipts(write: Write, today: date) -> None:

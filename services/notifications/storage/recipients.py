@@ -1,50 +1,81 @@
-"""Who is told: owners of customers and active employees, from the events of their services."""
+"""Who is told: active owners of customers, whoever a task names, and who stands in for one of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, bindparam, delete, insert, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    Subquery,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifications.storage.tables import customer_owners, customer_versions, employees
-from services.shared.db import Write
+from services.shared.access.tables import customer_access, customers, deputies, employees
 
 
-async def project_owners(write: Write, owners: Mapping[UUID, tuple[int, set[UUID]]]) -> None:
-    """Takes over (version, employees) of customers where the version is newer than what is known."""
-    rows = [{"customer_id": customer, "version": version} for customer, (version, _) in sorted(owners.items())]
-    statement = upsert(customer_versions).values(rows)
-    newer = statement.on_conflict_do_update(
-        index_elements=["customer_id"],
-        set_={"version": statement.excluded.version},
-        where=customer_versions.c.version < statement.excluded.version,
-    ).returning(customer_versions.c.customer_id)
-    changed = list((await write.execute(newer)).scalars())
-    theirs = customer_owners.c.customer_id == any_(bindparam(None, changed, ARRAY(Uuid)))
-    await write.execute(delete(customer_owners).where(theirs))
-    pairs = [{"customer_id": customer, "employee_id": employee}
-             for customer in changed for employee in sorted(owners[customer][1])]  # fmt: skip
-    if pairs:
-        await write.execute(insert(customer_owners), pairs)
+def owners(sent: Any, today: date) -> Select[Any]:
+    """(cause, employee_id) of the active employees who own a customer of `sent` (cause, customer_id) today."""
+    return (
+        select(sent.c.cause, customer_access.c.employee_id)
+        .distinct()  # who owns one in two roles
+        .join(customer_access, customer_access.c.customer_id == sent.c.customer_id)
+        .outerjoin(employees, employees.c.id == customer_access.c.employee_id)
+        .where(customer_access.c.valid_from <= today, customer_access.c.valid_to >= today, _active())
+    )
+
+
+def with_deputies(own: CTE, today: date) -> Subquery:
+    """`own` (cause, employee_id), and today's deputies of these employees: (cause, employee_id, on_behalf_of_id).
+
+    Each employee once for a cause: his own notice before a colleague's, and of these the one he stands in for longest.
+    """
+    nobody, always = null().cast(Uuid).label("on_behalf_of_id"), literal(date.max).label("until")
+    told = union_all(
+        select(own.c.cause, own.c.employee_id, nobody, always),
+        select(own.c.cause, deputies.c.deputy_id, deputies.c.absent_id, deputies.c.valid_to)
+        .join(deputies, deputies.c.absent_id == own.c.employee_id)
+        .outerjoin(employees, employees.c.id == deputies.c.deputy_id)
+        .where(stands_in(today), _active()),
+    ).subquery("told")
+    keys = (told.c.employee_id, told.c.cause)
+    return (
+        select(told.c.cause, told.c.employee_id, told.c.on_behalf_of_id)
+        .ext(distinct_on(*keys))
+        .order_by(*keys, told.c.on_behalf_of_id.is_not(None), told.c.until.desc(), told.c.on_behalf_of_id)
+        .subquery("recipients")
+    )
+
+
+def stands_in(today: date) -> ColumnElement[bool]:
+    """Whether a deputyship is in force."""
+    return ~deputies.c.deleted & (deputies.c.valid_from <= today) & (deputies.c.valid_to >= today)
+
+
+async def absent_colleagues(read: AsyncConnection, employee_id: UUID, today: date) -> list[UUID]:
+    """For whom the employee stands in today."""
+    mine = select(deputies.c.absent_id).distinct().where(deputies.c.deputy_id == employee_id, stands_in(today))
+    return list((await read.execute(mine)).scalars())
 
 
 async def unknown_customers(connection: AsyncConnection, versions: Mapping[UUID, int]) -> set[UUID]:
     """Those of the customers whose owners in this version, or a later one, no event has told of yet."""
-    wanted = customer_versions.c.customer_id == any_(bindparam(None, list(versions), ARRAY(Uuid)))
-    known = {row.customer_id: row.version for row in await connection.execute(select(customer_versions).where(wanted))}
+    wanted = customers.c.id == any_(bindparam(None, list(versions), ARRAY(Uuid)))
+    known = {row.id: row.version for row in await connection.execute(select(customers).where(wanted))}
     return {customer for customer, version in versions.items() if known.get(customer, -1) < version}
 
 
-async def project_employees(write: Write, rows: Sequence[dict[str, Any]]) -> None:
-    """Takes over rows (id, active, version) that are newer than what is known."""
-    statement = upsert(employees).values(list(rows))
-    await write.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={"active": statement.excluded.active, "version": statement.excluded.version},
-            where=employees.c.version < statement.excluded.version,
-        )
-    )
+def _active() -> ColumnElement[bool]:
+    """An employee that no event told of yet is taken for active."""
+    return func.coalesce(employees.c.active, True)

@@ -17,6 +17,7 @@ from services.revenue.storage import contract_ends, customers, orders
 from services.shared.db import Database
 from services.shared.errors import FailedPrecondition, InvalidArgument, NotFound, Refusal
 from services.shared.ids import new_id
+from services.shared.rpc.caller import Call, caller, current_call, current_method
 
 REPORTED_ROWS = 1000
 
@@ -40,14 +41,15 @@ class OrderImport:
 
     async def take(self, batch: pb.ImportOrdersRequest) -> None:
         """Commits what is good of a batch and reports the rest. Raises AlreadyExists for a reused request_id."""
+        current_call.set(Call(current_method(), batch))  # each batch is recorded by itself, as it is committed
         async with self._db.write(batch) as write:
-            read = write.connection
-            owners = await customers.ids_by_external_id(read, [row.customer_external_id for row in batch.rows])
+            read, scope = write.connection, caller().scope
+            owners = await customers.ids_by_external_id(read, scope, [row.customer_external_id for row in batch.rows])
             await contract_ends.hold(write, owners.values())
             numbers = [row.number for row in batch.rows] + [
                 row.renews_number for row in batch.rows if row.renews_number
             ]
-            known = await orders.by_number(read, numbers)
+            known = await orders.by_number(read, scope, numbers)
             before = {known[row.number].customer_id for row in batch.rows if row.number in known}
             await contract_ends.hold(write, before)
             good = list(self._good(batch, owners, known))
@@ -56,6 +58,8 @@ class OrderImport:
                 values = [orders.to_row(g.order_id, g.customer_id, g.terms, g.renews_order_id, write.now) for g in good]
                 created, updated = await orders.take_over(write, values)
                 await tell_contract_ends(write, before | {each.customer_id for each in good})
+            if write.doing:
+                write.doing.change = {"created": created, "updated": updated, "rows": len(batch.rows)}
         self.report.created += created
         self.report.updated += updated
         self.report.unchanged += len(good) - created - updated

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import grpc
 
-from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
 from kejing.revenue.v1 import orders_service_pb2 as pb
 from kejing.revenue.v1 import orders_service_pb2_grpc
 from services.revenue.api.contract_ends import tell_contract_ends
@@ -14,17 +13,17 @@ from services.revenue.api.order_import import OrderImport
 from services.revenue.api.wire import optional_day, to_order, to_status, to_terms
 from services.revenue.domain.order import Status, check, check_renewal
 from services.revenue.storage import contract_ends, customers, orders
+from services.shared.access.known_customers import Ensure
 from services.shared.db import Database, Write
 from services.shared.db.paging import next_page_token, page_size, page_start
-from services.shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from services.shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from services.shared.rpc.caller import caller
 
 
 class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
-    """`customers_service` is called with the caller's own token."""
-
-    def __init__(self, db: Database, customers_service: "customers_service_pb2_grpc.CustomersServiceAsyncStub") -> None:
+    def __init__(self, db: Database, ensure: Ensure) -> None:
         self._db = db
-        self._customers_service = customers_service
+        self._ensure = ensure
 
     async def CreateOrder(
         self, request: pb.CreateOrderRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -33,12 +32,15 @@ class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
         check(terms)
         customer_id = UUID(request.customer_id)
         renews_order_id = UUID(request.renews_order_id) if request.renews_order_id else None
-        await self._ensure_customer(customer_id)
+        await self._ensure([customer_id])
         async with self._db.write(request) as write:
             if write.first:
+                scope = caller().scope
+                if not await customers.is_in_scope(write.connection, scope, customer_id):
+                    raise NotFound("customer", customer_id)
                 await contract_ends.hold(write, [customer_id])
                 if renews_order_id is not None:
-                    renewed = await orders.get(write.connection, renews_order_id)
+                    renewed = await orders.get(write.connection, scope, renews_order_id)
                     if renewed is None:
                         raise NotFound("order", renews_order_id)
                     check_renewal(customer_id, terms.term_start, renewed.customer_id, renewed.term_start)
@@ -80,7 +82,7 @@ class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
         self, request: pb.GetOrderRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.GetOrderResponse:
         async with self._db.read() as read:
-            row = await orders.get(read, UUID(request.order_id))
+            row = await orders.get(read, caller().scope, UUID(request.order_id))
         if row is None:
             raise NotFound("order", request.order_id)
         return pb.GetOrderResponse(order=to_order(row))
@@ -96,6 +98,7 @@ class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
         async with self._db.read() as read:
             rows = await orders.page(
                 read,
+                caller().scope,
                 limit=limit + 1,
                 after=(start[0], start[1]) if start else None,
                 customer_id=UUID(request.customer_id) if request.customer_id else None,
@@ -117,30 +120,21 @@ class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
             await done.take(batch)
         return done.report
 
-    async def _ensure_customer(self, customer_id: UUID) -> None:
-        """Raises NotFound where there is no such customer, by the projection or by the customers service itself."""
-        async with self._db.read() as read:
-            if await customers.is_known(read, customer_id):
-                return
-        wanted = customers_service_pb2.GetCustomerRequest(customer_id=str(customer_id))
-        try:
-            await self._customers_service.GetCustomer(wanted)
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                raise NotFound("customer", customer_id) from error
-            raise Unavailable(
-                "CUSTOMERS_AWAY", "the customer is not known here yet, and the customers service does not answer"
-            ) from error
-
     async def _held(self, write: Write, order_id: UUID) -> Any:
-        """The order, with its customer held against other writers of orders."""
-        row = await orders.get(write.connection, order_id)
+        """The order, with its customer held against other writers of orders. Raises NotFound."""
+        scope = caller().scope
+        row = await orders.get(write.connection, scope, order_id)
+        if row is not None:
+            await contract_ends.hold(write, [row.customer_id])
+            row = await orders.locked(write, scope, order_id)  # an import may have moved it to another customer
         if row is None:
             raise NotFound("order", order_id)
-        await contract_ends.hold(write, [row.customer_id])
-        return await orders.locked(write, order_id)
+        if write.doing:
+            write.doing.customer_id = str(row.customer_id)
+        return row
 
     async def _read(self, write: Write) -> Any:
-        row = await orders.get(write.connection, write.result_id)
-        assert row is not None  # orders are never deleted  # noqa: S101
+        row = await orders.get(write.connection, caller().scope, write.result_id)
+        if row is None:  # a repeat, and the customer has left the scope
+            raise NotFound("order", write.result_id)
         return to_order(row)

@@ -10,22 +10,26 @@ from kejing.revenue.v1 import revenue_service_pb2 as pb
 from kejing.revenue.v1 import revenue_service_pb2_grpc
 from services.revenue.api.wire import from_amount, to_month
 from services.revenue.domain.term import add_months, months_between
-from services.revenue.storage import mrr
+from services.revenue.storage import customers, mrr
+from services.shared.access.known_customers import Ensure
 from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
-from services.shared.errors import InvalidArgument
+from services.shared.errors import InvalidArgument, NotFound
+from services.shared.rpc.caller import caller
 
 MOST_MONTHS = 60
 
 
 class RevenueServicer(revenue_service_pb2_grpc.RevenueServiceServicer):
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, ensure: Ensure) -> None:
         self._db = db
+        self._ensure = ensure
 
     async def GetMrr(self, request: pb.GetMrrRequest, context: grpc.aio.ServicerContext[Any, Any]) -> pb.GetMrrResponse:
         month = to_month("month", request.month)
+        customer_id = await self._customer(request.customer_id)
         async with self._db.read() as read:
-            rows = await mrr.totals(read, month, month, _id(request.customer_id))
+            rows = await mrr.totals(read, caller().scope, month, month, customer_id)
         return pb.GetMrrResponse(mrr=pb.MonthMrr(month=request.month, totals=map(_to_total, rows)))
 
     async def ListMrr(
@@ -36,8 +40,9 @@ class RevenueServicer(revenue_service_pb2_grpc.RevenueServiceServicer):
         if not 1 <= count <= MOST_MONTHS:
             allowed = f"it must lie 0 to {MOST_MONTHS - 1} months after from_month, {request.from_month}"
             raise InvalidArgument("to_month", request.to_month, allowed)
+        customer_id = await self._customer(request.customer_id)
         async with self._db.read() as read:
-            rows = await mrr.totals(read, first, last, _id(request.customer_id))
+            rows = await mrr.totals(read, caller().scope, first, last, customer_id)
         months = {
             f"{add_months(first, n):%Y-%m}": pb.MonthMrr(month=f"{add_months(first, n):%Y-%m}") for n in range(count)
         }
@@ -50,11 +55,13 @@ class RevenueServicer(revenue_service_pb2_grpc.RevenueServiceServicer):
     ) -> pb.GetMrrBreakdownResponse:
         limit = page_size(request.page_size)
         start = page_start(request)
+        customer_id = await self._customer(request.customer_id)
         async with self._db.read() as read:
             rows = await mrr.breakdown(
                 read,
+                caller().scope,
                 to_month("month", request.month),
-                _id(request.customer_id),
+                customer_id,
                 limit=limit + 1,
                 after=(start[0], Decimal(start[1]), start[2]) if start else None,
             )
@@ -74,10 +81,20 @@ class RevenueServicer(revenue_service_pb2_grpc.RevenueServiceServicer):
             answer.next_page_token = next_page_token(request, (last.currency, last.mrr, last.id))
         return answer
 
+    async def _customer(self, customer_id: str) -> UUID | None:
+        """The customer that figures are asked of; None where it is all in scope. Raises NotFound."""
+        if not customer_id:
+            return None
+        asked = UUID(customer_id)
+        async with self._db.read() as read:
+            seen = await customers.is_in_scope(read, caller().scope, asked)
+        if not seen and await self._ensure([asked]):
+            async with self._db.read() as read:
+                seen = await customers.is_in_scope(read, caller().scope, asked)
+        if not seen:
+            raise NotFound("customer", customer_id)
+        return asked
+
 
 def _to_total(row: Any) -> pb.CurrencyMrr:
     return pb.CurrencyMrr(mrr=from_amount(row.mrr, row.currency), orders=row.orders, customers=row.customers)
-
-
-def _id(text: str) -> UUID | None:
-    return UUID(text) if text else None

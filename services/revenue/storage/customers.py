@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.revenue.storage.tables import customers
+from services.shared.access import Scope
+from services.shared.access.tables import customers as known
 from services.shared.db import Write
 
 
@@ -26,12 +28,15 @@ async def project(write: Write, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-async def is_known(read: AsyncConnection, customer_id: UUID) -> bool:
-    return (await read.execute(select(customers.c.id).where(customers.c.id == customer_id))).one_or_none() is not None
+async def is_in_scope(read: AsyncConnection, scope: Scope, customer_id: UUID) -> bool:
+    """Whether the customer is known, and one that the caller may see."""
+    statement = select(known.c.id).where(known.c.id == customer_id)
+    return (await read.execute(scope.limit(statement, known.c.id))).one_or_none() is not None
 
 
-async def ids_by_external_id(read: AsyncConnection, external_ids: Sequence[str]) -> dict[str, UUID]:
-    """Those of the keys that are known."""
+async def ids_by_external_id(read: AsyncConnection, scope: Scope, external_ids: Sequence[str]) -> dict[str, UUID]:
+    """Those of the keys that are known and in scope."""
     wanted = any_(bindparam(None, list(external_ids), ARRAY(Text)))
-    rows = await read.execute(select(customers.c.external_id, customers.c.id).where(customers.c.external_id == wanted))
+    statement = select(customers.c.external_id, customers.c.id).where(customers.c.external_id == wanted)
+    rows = await read.execute(scope.limit(statement, customers.c.id))
     return {row.external_id: row.id for row in rows}

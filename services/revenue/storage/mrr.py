@@ -6,20 +6,23 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextualSelect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.revenue.domain.currency import MINOR_DIGITS
+from services.revenue.storage.tables import order_terms
+from services.shared.access import Scope, unscoped
 
 _SCALE = " ".join(f"when '{code}' then {10**digits}" for code, digits in MINOR_DIGITS.items() if digits != 2)
 
-# Whole numbers of minor units throughout, so that nothing is rounded but where the rule says so.
+# Whole numbers of minor units throughout, so that nothing is rounded but where the rule says so. What it reads,
+# seen_orders, is the caller's part of order_terms: see _in_scope. It is read once, whatever the number of months.
 _FIGURES = f"""
     months as (
         select month::date as month, (month + interval '1 month' - interval '1 day')::date as snapshot
         from generate_series(cast(:first_month as timestamp), cast(:last_month as timestamp), interval '1 month') month
     ),
-    priced as (
+    priced as materialized (
         select id, number, customer_id, product, currency, monthly_price, term_start, last_day,
                case currency {_SCALE} else 100 end as scale,
                amount * case currency {_SCALE} else 100 end as minor,
@@ -27,12 +30,12 @@ _FIGURES = f"""
                case when calendar_months >= 1
                          and (term_start + make_interval(months => calendar_months))::date = term_end + 1
                     then calendar_months else 0 end as whole_months
-        from order_terms,
+        from seen_orders,
              lateral (select cast((extract(year from term_end + 1) - extract(year from term_start)) * 12
                                   + extract(month from term_end + 1) - extract(month from term_start) as int))
                  as counted(calendar_months)
-        where status = 'EFFECTIVE' and counts_to_mrr
-              and (cast(:customer_id as uuid) is null or customer_id = :customer_id)
+        where term_start < cast(:last_month as timestamp) + interval '1 month'
+              and (term_end is null or term_end >= cast(:first_month as date))
     ),
     figures as (
         select month, id, number, customer_id, product, currency, whole_months, place + 1 as month_of_term,
@@ -48,36 +51,35 @@ _FIGURES = f"""
 """  # noqa: S608 - built from the table of currencies alone
 
 _TOTALS = text(f"""
-    with {_FIGURES}
     select month, currency, sum(mrr) as mrr, count(*) as orders, count(distinct customer_id) as customers
-    from figures where mrr > 0
+    from (with {_FIGURES} select * from figures) as figures where mrr > 0
     group by month, currency
     order by month, currency
-""")  # noqa: S608
+""").columns()  # noqa: S608
 
 _BREAKDOWN = text(f"""
-    with {_FIGURES}
     select id, number, customer_id, product, currency, mrr, month_of_term, coalesce(whole_months, 0) as months_in_term
-    from figures
+    from (with {_FIGURES} select * from figures) as figures
     where mrr > 0 and (cast(:currency as text) is null
                        or (currency, -mrr, id) > (:currency, -cast(:mrr as numeric), cast(:order_id as uuid)))
     order by currency, mrr desc, id
     limit :limit
-""")  # noqa: S608
+""").columns()  # noqa: S608
 
 
 async def totals(
-    read: AsyncConnection, first_month: date, last_month: date, customer_id: UUID | None
+    read: AsyncConnection, scope: Scope, first_month: date, last_month: date, customer_id: UUID | None
 ) -> Sequence[Row[Any]]:
     """Rows (month, currency, mrr, orders, customers) of the months from `first_month` to `last_month` (their first
     days), in this order; `mrr` in the currency's major unit. Months and currencies without revenue have no row.
     """
-    parameters = {"first_month": first_month, "last_month": last_month, "customer_id": customer_id}
-    return (await read.execute(_TOTALS, parameters)).all()
+    statement = _in_scope(_TOTALS, scope, customer_id)
+    return (await read.execute(statement, {"first_month": first_month, "last_month": last_month})).all()
 
 
 async def breakdown(
     read: AsyncConnection,
+    scope: Scope,
     month: date,
     customer_id: UUID | None,
     *,
@@ -88,6 +90,17 @@ async def breakdown(
     (currency, mrr, order id): by currency, the largest first.
     """
     currency, mrr, order_id = after or (None, None, None)
-    parameters = {"first_month": month, "last_month": month, "customer_id": customer_id, "limit": limit,
-                  "currency": currency, "mrr": mrr, "order_id": order_id}  # fmt: skip
-    return (await read.execute(_BREAKDOWN, parameters)).all()
+    parameters = {"first_month": month, "last_month": month, "limit": limit, "currency": currency, "mrr": mrr,
+                  "order_id": order_id}  # fmt: skip
+    return (await read.execute(_in_scope(_BREAKDOWN, scope, customer_id), parameters)).all()
+
+
+def _in_scope(statement: TextualSelect, scope: Scope, customer_id: UUID | None) -> TextualSelect:
+    """`statement` on the orders of customers in scope, or of one of them, that count."""
+    of = order_terms.c
+    counted = select(order_terms).where(of.status == "EFFECTIVE", of.counts_to_mrr)
+    if customer_id is not None:
+        counted = scope.limit(counted.where(of.customer_id == customer_id), of.customer_id)
+    else:
+        counted = scope.whole(counted, of.customer_id)
+    return unscoped(statement.add_cte(counted.cte("seen_orders")), "what it reads, seen_orders, is scoped")

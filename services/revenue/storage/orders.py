@@ -5,13 +5,15 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, any_, bindparam, literal_column, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Text, any_, bindparam, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.revenue.domain.order import OrderTerms, Status
 from services.revenue.storage.tables import order_terms, orders
+from services.shared.access import Scope, unscoped
+from services.shared.access.pages import page_of
 from services.shared.db import Write
 
 _TAKEN_OVER = (
@@ -21,27 +23,28 @@ _TAKEN_OVER = (
 """What an import brings to the row's values."""
 
 
-async def get(read: AsyncConnection, order_id: UUID) -> Row[Any] | None:
+async def get(read: AsyncConnection, scope: Scope, order_id: UUID) -> Row[Any] | None:
     """The order with its `last_day`."""
-    return (await read.execute(select(order_terms).where(order_terms.c.id == order_id))).one_or_none()
+    statement = select(order_terms).where(order_terms.c.id == order_id)
+    return (await read.execute(scope.limit(statement, order_terms.c.customer_id))).one_or_none()
 
 
-async def locked(write: Write, order_id: UUID) -> Row[Any] | None:
+async def locked(write: Write, scope: Scope, order_id: UUID) -> Row[Any] | None:
     """The order, held against other writers until the transaction ends."""
-    statement = select(orders).where(orders.c.id == order_id).with_for_update()
-    return (await write.execute(statement)).one_or_none()
+    statement = select(orders).where(orders.c.id == order_id).with_for_update(of=orders)
+    return (await write.execute(scope.limit(statement, orders.c.customer_id))).one_or_none()
 
 
-async def by_number(read: AsyncConnection, numbers: Sequence[str]) -> dict[str, Row[Any]]:
-    """Those of the numbers that are known, by number."""
-    rows = await read.execute(
-        select(orders).where(orders.c.number == any_(bindparam(None, list(numbers), ARRAY(Text))))
-    )
+async def by_number(read: AsyncConnection, scope: Scope, numbers: Sequence[str]) -> dict[str, Row[Any]]:
+    """Those of the numbers that are known and in scope, by number."""
+    statement = select(orders).where(orders.c.number == any_(bindparam(None, list(numbers), ARRAY(Text))))
+    rows = await read.execute(scope.limit(statement, orders.c.customer_id))
     return {row.number: row for row in rows}
 
 
 async def page(
     read: AsyncConnection,
+    scope: Scope,
     *,
     limit: int,
     after: tuple[date, UUID] | None,
@@ -53,9 +56,10 @@ async def page(
 ) -> Sequence[Row[Any]]:
     """Up to `limit` orders after the one with the sort values `after` (term_start, id), the latest start first."""
     of = order_terms.c
-    statement = select(order_terms).order_by(of.term_start.desc(), of.id.desc()).limit(limit)
+    order = (of.term_start, of.id)
+    statement = select(order_terms)
     if after is not None:
-        statement = statement.where(tuple_(of.term_start, of.id) < after)
+        statement = statement.where(tuple_(*order) < after)
     if customer_id is not None:
         statement = statement.where(of.customer_id == customer_id)
     if active_on is not None:
@@ -66,7 +70,10 @@ async def page(
         statement = statement.where(of.term_end <= ends_to)
     if status:
         statement = statement.where(of.status == status)
-    return (await read.execute(statement)).all()
+    if customer_id is None:
+        return await page_of(read, scope, statement, of.customer_id, order, limit, descending=True)
+    statement = statement.order_by(*(column.desc() for column in order)).limit(limit)
+    return (await read.execute(scope.limit(statement, of.customer_id))).all()
 
 
 def to_row(
@@ -83,19 +90,22 @@ def to_row(
 
 
 async def add(write: Write, row: dict[str, Any]) -> bool:
-    """Enters an order; False where its number is taken."""
+    """Enters an order of a customer in scope; False where its number is taken."""
     statement = upsert(orders).values(row).on_conflict_do_nothing(index_elements=["number"])
+    statement = unscoped(statement, "its customer was found in scope")
     return bool((await write.execute(statement)).rowcount)
 
 
 async def set_status(write: Write, order_id: UUID, status: Status, void_reason: str = "") -> None:
+    """Of an order that is locked."""
     values = {
         "status": status.value,
         "void_reason": void_reason,
         "version": orders.c.version + 1,
         "updated_at": write.now,
     }
-    await write.execute(update(orders).where(orders.c.id == order_id).values(values))
+    statement = update(orders).where(orders.c.id == order_id).values(values)
+    await write.execute(unscoped(statement, "the row was locked in scope"))
 
 
 async def take_over(write: Write, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
@@ -113,5 +123,7 @@ async def take_over(write: Write, rows: Sequence[dict[str, Any]]) -> tuple[int, 
         where=differs,
     )
     # xmax is 0 in a row version that was inserted and not updated
-    created = (await write.execute(statement.returning(literal_column("(orders.xmax = 0)")))).scalars().all()
+    inserted: ColumnElement[bool] = literal_column("(orders.xmax = 0)")
+    returning = unscoped(statement, "an import is whole").returning(inserted)
+    created = (await write.execute(returning)).scalars().all()
     return sum(created), len(created) - sum(created)

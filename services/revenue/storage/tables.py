@@ -27,9 +27,11 @@ def _order_columns() -> list[Column[object]]:
     ]
 
 
-orders = Table("orders", metadata, *_order_columns())
+orders = Table("orders", metadata, *_order_columns(), info={"customer": "customer_id"})
 
-order_terms = Table("order_terms", metadata, *_order_columns(), Column("last_day", Date))
+order_terms = Table(
+    "order_terms", metadata, *_order_columns(), Column("last_day", Date), info={"customer": "customer_id"}
+)
 """A view: orders, with the last day on which each counts."""
 
 contract_ends = Table(
@@ -38,6 +40,7 @@ contract_ends = Table(
     Column("customer_id", Uuid, primary_key=True),
     Column("last_contract_end", Date),
     Column("version", BigInteger),
+    info={"customer": "customer_id"},
 )
 
 customers = Table(
@@ -47,5 +50,6 @@ customers = Table(
     Column("external_id", Text),
     Column("number", Text),
     Column("version", BigInteger),
+    info={"customer": "id"},
 )
-"""A projection of the customers service."""
+"""A projection of the customers service: by what other systems name a customer."""
