@@ -23,10 +23,10 @@ from kejing.tasks.v1 import (
     tasks_service_pb2_grpc,
 )
 from services.shared.errors import Refusal, Violation
-from services.shared.rpc.client import AsMachine, MachineToken, channel
+from services.shared.rpc.client import AsMachine, Forwarding, MachineToken, channel
 from workflows.settings import WorkflowsSettings
 
-MACHINE = "workflows"
+MACHINE = "processes"
 
 FINAL = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -41,14 +41,16 @@ Answer = TypeVar("Answer", bound=Message)
 
 
 class Clients:
-    """Stubs of the services that workflows call, all as the machine "workflows"."""
+    """Stubs of the services that workflows call: as the machine "processes", but for one, which forwards the token of
+    whoever gives an order."""
 
     def __init__(self, settings: WorkflowsSettings) -> None:
         self.identity = channel(settings.identity_address)
-        as_machine = AsMachine(MachineToken(self.identity, settings.command_key_file, MACHINE))
+        as_machine = AsMachine(MachineToken(self.identity, settings.machine_key_file, MACHINE))
         addresses = {name: getattr(settings, f"{name}_address")
                      for name in ("tasks", "customers", "health", "notifications")}  # fmt: skip
         self._channels = {name: channel(address, as_machine) for name, address in addresses.items()}
+        self._forwarding = channel(settings.tasks_address, Forwarding())
         tasks, customers = self._channels["tasks"], self._channels["customers"]
         self.tasks = tasks_service_pb2_grpc.TasksServiceStub(tasks)
         self.process_records = process_records_service_pb2_grpc.ProcessRecordsServiceStub(tasks)
@@ -57,9 +59,10 @@ class Clients:
         self.evaluations = evaluations_service_pb2_grpc.EvaluationsServiceStub(self._channels["health"])
         self.alerts = alerts_service_pb2_grpc.AlertsServiceStub(self._channels["health"])
         self.inbox = inbox_service_pb2_grpc.InboxServiceStub(self._channels["notifications"])
+        self.records_for_caller = process_records_service_pb2_grpc.ProcessRecordsServiceStub(self._forwarding)
 
     async def close(self) -> None:
-        for opened in [self.identity, *self._channels.values()]:
+        for opened in [self.identity, self._forwarding, *self._channels.values()]:
             await opened.close()
 
 

@@ -16,9 +16,10 @@ from services.shared.clock import utc_now
 from services.shared.logging import get_logger
 from services.shared.messaging.broker import connect
 from services.shared.rpc.client import fetch_public_keys
-from services.shared.rpc.server import Server
+from services.shared.rpc.server import Server, contract_of
 from services.shared.rpc.tokens import TokenVerifier
 from services.shared.runtime import run_process
+from workflows.api.door import GrantedByTasks
 from workflows.api.processes_service import ProcessesServicer
 from workflows.clients import Clients
 from workflows.names import register_search_attributes
@@ -45,7 +46,9 @@ class Processes:
         servicer = ProcessesServicer(temporal, self._clients, zone.key, utc_now)
         self.server = Server(
             settings.bind,
+            # Known keys are not asked for anew: tasks, to whom every order is put first, refuses withdrawn ones.
             TokenVerifier(lambda: fetch_public_keys(self._clients.identity)),
+            GrantedByTasks(self._clients.records_for_caller, contract_of(servicer)[0]),
             [servicer],
         )
         self._running: list[asyncio.Task[None]] = []

@@ -108,7 +108,7 @@ class Triggers:
         while True:
             try:
                 if isinstance(payload, EvaluationRequested):
-                    await start_requested(self._temporal, payload)
+                    await start_requested(self._temporal, payload, event.actor)
                 elif not await self._overtaken(message, event, payload):
                     await self._of_task(payload)
             except (RPCError, grpc.aio.AioRpcError) as error:

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
 
 from deploy.local.temporal import binary
-from kejing.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from kejing.identity.v1 import employees_service_pb2, employees_service_pb2_grpc
 from kejing.processes.v1.processes_service_pb2_grpc import ProcessesServiceStub
 from tests.support.infrastructure import TestInfrastructure
 from tests.support.services import RunningServices
@@ -50,7 +50,7 @@ async def processes(services: RunningServices) -> AsyncIterator[Processes]:
     settings = WorkflowsSettings(
         bind=services.address("processes"),
         nats_url=SecretStr(await services.infrastructure.nats_url("processes")),
-        command_key_file=services.infrastructure.command_key_file,
+        machine_key_file=services.infrastructure.machine_key_file("processes"),
         temporal_address=await services.infrastructure.temporal_address(),
         identity_address=services.address("identity"),
         tasks_address=services.address("tasks"),
@@ -72,6 +72,6 @@ async def team(services: RunningServices, processes: Processes) -> Team:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def csm(team: Team, services: RunningServices) -> Any:
     """The CSM's stub of ProcessesService."""
-    identity = await services.stub(identity_service_pb2_grpc.IdentityServiceStub)
-    found = await identity.GetEmployee(identity_service_pb2.GetEmployeeRequest(employee_id=team.csm.id))
+    identity = await services.stub(employees_service_pb2_grpc.EmployeesServiceStub)
+    found = await identity.GetEmployee(employees_service_pb2.GetEmployeeRequest(employee_id=team.csm.id))
     return await services.stub(ProcessesServiceStub, f"employee:{found.employee.login}")

@@ -39,10 +39,15 @@ async def ended(temporal: Client, workflow_id: str) -> None:
     await eventually(closed)
 
 
-async def start(team: Team, csm: Any, *stages: process_pb2.Stage, request_id: str = "") -> process_pb2.Process:
+async def start(
+    team: Team, csm: Any, *stages: process_pb2.Stage, request_id: str = "", customer_id: str = ""
+) -> process_pb2.Process:
+    """A process of the customer; of a new one of the team's where none is given."""
     definition = await team.definition(*(stages or (stage("kickoff"), stage("review"))))
     request = orders.StartProcessRequest(
-        request_id=request_id or rid(), customer_id=await team.customer(), definition_key=definition.key
+        request_id=request_id or rid(),
+        customer_id=customer_id or await team.customer(),
+        definition_key=definition.key,
     )
     process: process_pb2.Process = (await csm.StartProcess(request)).process
     return process

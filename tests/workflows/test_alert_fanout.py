@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from kejing.common.v1.events_pb2 import Event
-from kejing.customers.v1.customer_pb2 import Owner
+from kejing.customers.v1.customer_pb2 import OwnerRole
 from kejing.customers.v1.events_pb2 import CustomerFacts, CustomersChanged
 from kejing.health.v1 import (
     alerts_pb2,
@@ -23,15 +23,17 @@ from kejing.health.v1 import (
     health_service_pb2,
     health_service_pb2_grpc,
 )
+from kejing.identity.v1.employee_pb2 import Employee
 from kejing.notifications.v1 import inbox_service_pb2, inbox_service_pb2_grpc
 from services.health import consumers as of_health
 from services.health.domain.weeks import Week
 from services.health.storage import usage
 from services.health.storage.usage import DayFigures
-from services.notifications import consumers as of_notifications
+from services.shared.access.projection import put_owners
 from services.shared.clock import utc_now
+from services.shared.db import Write
 from services.shared.ids import new_id
-from services.shared.rpc.client import on_behalf_of
+from tests.support.employees import new_employee
 from tests.support.eventually import eventually
 from tests.support.health import open_health
 from tests.support.services import RunningServices
@@ -46,6 +48,8 @@ from workflows.worker import activities, sandbox
 
 LAST = Week.last_ended(utc_now(), ZoneInfo("Asia/Shanghai"))
 GOOD = {"active_users": 9, "active_users_14d": 9, "tickets_opened": 0, "urgent_tickets_open": 0}
+ASKS = str(new_id())
+"""The employee who asks for evaluations."""
 BAD = {**GOOD, "active_users_14d": 4}
 
 
@@ -56,7 +60,7 @@ async def clients(services: RunningServices) -> AsyncIterator[Clients]:
     settings = WorkflowsSettings(
         bind="127.0.0.1:0",
         nats_url=SecretStr("nats://unused"),
-        command_key_file=services.infrastructure.command_key_file,
+        machine_key_file=services.infrastructure.machine_key_file("processes"),
         temporal_address=await services.infrastructure.temporal_address(),
         **{f"{name}_address": services.address(name)  # type: ignore[arg-type]
            for name in ("identity", "tasks", "customers", "health", "notifications")},
@@ -80,16 +84,32 @@ async def worker(temporal: Client, clients: Clients) -> AsyncIterator[None]:
         yield
 
 
-async def customer(services: RunningServices, *owners: str) -> str:
-    """A customer that both services were told of, excellent two weeks ago and at risk since."""
-    facts = CustomerFacts(id=str(new_id()), external_id=f"E-{new_id()}", seats=10, version=1)
+@pytest.fixture
+async def people(services: RunningServices) -> list[Employee]:
+    """Two CSMs who own nothing yet."""
+    return [await new_employee(services, "CSM") for _ in range(2)]
+
+
+def facts_of(customer_id: str, *owners: Employee, version: int = 1) -> CustomerFacts:
+    facts = CustomerFacts(id=customer_id, external_id=f"E-{customer_id}", seats=10, version=version)
     facts.created_at.FromDatetime(utc_now() - timedelta(days=400))
-    facts.owners.extend(Owner(employee_id=owner) for owner in owners)
-    told = CustomersChanged(customers=[facts])
+    for role, owner in zip(OwnerRole.values()[1:], owners, strict=False):
+        facts.owners.add(role=role, employee_id=owner.id)
+    return facts
+
+
+async def tell_health(write: Write, facts: CustomerFacts) -> None:
+    await put_owners(write, [facts])
+    await of_health.customers_changed(write, Event(), CustomersChanged(customers=[facts]))
+
+
+async def customer(services: RunningServices, *owners: Employee) -> str:
+    """A customer that both services were told of, excellent two weeks ago and at risk since."""
+    facts = facts_of(str(new_id()), *owners)
     async with services.db("notifications").transaction(actor="machine:test") as write:
-        await of_notifications.customers_changed(write, Event(), told)
-    async with services.db("health").transaction(actor="machine:test") as write:
-        await of_health.customers_changed(write, Event(), told)
+        await put_owners(write, [facts])
+    async with services.db("health").transaction(actor="machine:test", unscoped="as events tell it") as write:
+        await tell_health(write, facts)
         days = {LAST.sunday - timedelta(days=back): BAD if back < 7 else GOOD for back in range(21)}
         rows = [DayFigures(str(new_id()), new_id().bytes, UUID(facts.id), day, told) for day, told in days.items()]
         await usage.take(write, "test", rows)
@@ -102,8 +122,8 @@ async def evaluated(services: RunningServices, temporal: Client, week: Week) -> 
     request = health_service_pb2.RequestEvaluationRequest(request_id=str(new_id()), week=str(week))
     run = (await rules.RequestEvaluation(request)).evaluation
     asked = events_pb2.EvaluationRequested(run_id=run.run_id, week=run.week, number=run.number)
-    await start_requested(temporal, asked)
-    await start_requested(temporal, asked)
+    await start_requested(temporal, asked, ASKS)
+    await start_requested(temporal, asked, ASKS)
     result = await temporal.get_workflow_handle(health_workflow(run.week, run.number)).result()
     assert result["run_id"] == run.run_id
     if result["transitions"]:
@@ -111,19 +131,20 @@ async def evaluated(services: RunningServices, temporal: Client, week: Week) -> 
     return (await rules.GetEvaluation(health_service_pb2.GetEvaluationRequest(run_id=run.run_id))).evaluation
 
 
-async def inbox(services: RunningServices, employee: str) -> list[Any]:
-    stub = await services.stub(inbox_service_pb2_grpc.InboxServiceStub, "machine:workflows")
-    answer = await stub.ListInbox(inbox_service_pb2.ListInboxRequest(), metadata=on_behalf_of(employee))
-    return list(answer.items)
+async def inbox(services: RunningServices, employee: Employee) -> list[Any]:
+    stub = await services.stub(inbox_service_pb2_grpc.InboxServiceStub, f"employee:{employee.login}")
+    return list((await stub.ListInbox(inbox_service_pb2.ListInboxRequest())).items)
 
 
-async def test_a_fall_reaches_every_owner_once(services: RunningServices, temporal: Client, worker: None) -> None:
+async def test_a_fall_reaches_every_owner_once(
+    services: RunningServices, temporal: Client, worker: None, people: list[Employee]
+) -> None:
     alerts = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
     subscription = alerts_service_pb2.CreateAlertSubscriptionRequest(
         request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
     )
     made = (await alerts.CreateAlertSubscription(subscription)).subscription
-    csm, analyst = str(new_id()), str(new_id())
+    csm, analyst = people
     fallen = await customer(services, csm, analyst)
     assert (await evaluated(services, temporal, LAST.previous)).HasField("finished_at")
     assert await inbox(services, csm) == []
@@ -149,7 +170,7 @@ async def test_a_fall_reaches_every_owner_once(services: RunningServices, tempor
 
 
 async def test_what_temporal_lost_is_delivered_by_the_sweep_once(
-    services: RunningServices, temporal: Client, clients: Clients, worker: None
+    services: RunningServices, temporal: Client, clients: Clients, worker: None, people: list[Employee]
 ) -> None:
     health = await open_health(services)
     for run_id, key_range, _ in await health.owed():  # by other tests, of customers whom no inbox knows
@@ -159,7 +180,7 @@ async def test_what_temporal_lost_is_delivered_by_the_sweep_once(
         request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
     )
     made = (await alerts.CreateAlertSubscription(subscription)).subscription
-    owner = str(new_id())
+    owner = people[0]
     await customer(services, owner)
     await evaluated(services, temporal, LAST.previous)
     assert await health.owed() == []  # a fan-out that came to its end left nothing to do
@@ -188,21 +209,18 @@ async def test_what_temporal_lost_is_delivered_by_the_sweep_once(
 
 
 async def test_a_new_owner_is_told_though_his_inbox_hears_of_him_late(
-    services: RunningServices, temporal: Client, worker: None
+    services: RunningServices, temporal: Client, worker: None, people: list[Employee]
 ) -> None:
     alerts = await services.stub(alerts_service_pb2_grpc.AlertsServiceStub)
     subscription = alerts_service_pb2.CreateAlertSubscriptionRequest(
         request_id=str(new_id()), transition=alerts_pb2.Transition(any_fall=True)
     )
     made = (await alerts.CreateAlertSubscription(subscription)).subscription
-    former, present = str(new_id()), str(new_id())
+    former, present = people
     fallen = await customer(services, former)
-    changed = CustomerFacts(id=fallen, external_id=f"E-{fallen}", seats=10, version=2)
-    changed.created_at.FromDatetime(utc_now() - timedelta(days=400))
-    changed.owners.extend([Owner(employee_id=present)])
-    told = CustomersChanged(customers=[changed])
-    async with services.db("health").transaction(actor="machine:test") as write:
-        await of_health.customers_changed(write, Event(), told)
+    changed = facts_of(fallen, present, version=2)
+    async with services.db("health").transaction(actor="machine:test", unscoped="as events tell it") as write:
+        await tell_health(write, changed)
     await evaluated(services, temporal, LAST.previous)
     evaluating = asyncio.create_task(evaluated(services, temporal, LAST))
 
@@ -212,7 +230,7 @@ async def test_a_new_owner_is_told_though_his_inbox_hears_of_him_late(
 
     await eventually(raised)
     async with services.db("notifications").transaction(actor="machine:test") as write:
-        await of_notifications.customers_changed(write, Event(), told)
+        await put_owners(write, [changed])
     await evaluating
     assert [len(await inbox(services, owner)) for owner in (former, present)] == [0, 1]
     end = alerts_service_pb2.DeleteAlertSubscriptionRequest(request_id=str(new_id()), subscription_id=made.id)

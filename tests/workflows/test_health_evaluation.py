@@ -25,6 +25,9 @@ from workflows.names import TaskQueue, alerts_workflow, health_workflow
 from workflows.schedules import ensure_schedules
 from workflows.worker import sandbox
 
+CSM = str(uuid4())
+"""The employee who asks for evaluations."""
+
 
 class HealthStandIn:
     """The health service's side, in the smallest form. Ranges 1 and 4 are answered only at the second try."""
@@ -40,20 +43,23 @@ class HealthStandIn:
         self.alerted: list[tuple[str, int]] = []
         self.at_once = self.most_at_once = 0
         self.impossible: set[str] = set()
+        self.actors: list[str] = []
 
     @activity.defn
     async def list_unfinished_weeks(self) -> list[str]:
         return self.unfinished
 
     @activity.defn
-    async def plan_evaluation(self, week: str, number: int) -> Plan:
+    async def plan_evaluation(self, week: str, number: int, actor: str) -> Plan:
+        self.actors.append(actor)
         if week in self.impossible:
             raise ApplicationError("no", type="WEEK_WRONG", non_retryable=True)
         self.planned.append((week, number))
         return Plan(f"{week}/{number}", self.ranges, 1)
 
     @activity.defn
-    async def evaluate_range(self, run_id: str, number: int) -> RangeResult:
+    async def evaluate_range(self, run_id: str, number: int, actor: str) -> RangeResult:
+        self.actors.append(actor)
         if activity.info().attempt == 1 and number in (1, 4):
             raise ApplicationError("the service is away")
         self.at_once += 1
@@ -64,25 +70,29 @@ class HealthStandIn:
         return RangeResult(10, 2 if number == 1 else 0)
 
     @activity.defn
-    async def finish_evaluation(self, run_id: str) -> None:
+    async def finish_evaluation(self, run_id: str, actor: str) -> None:
+        self.actors.append(actor)
         self.finished.append(run_id)
         self.unfinished = [week for week in self.unfinished if week != run_id.partition("/")[0]]
 
     @activity.defn
-    async def raise_alerts(self, run_id: str, key_range: int, page_token: str) -> AlertPage:
+    async def raise_alerts(self, run_id: str, key_range: int, page_token: str, actor: str) -> AlertPage:
+        self.actors.append(actor)
         self.raised.append((key_range, page_token))
         alerts = [RaisedAlert(f"{run_id}:{page_token}", str(uuid4()), {"to": "AT_RISK"})]
         return AlertPage(alerts if page_token != "empty" else [], {"": "empty", "empty": "last"}.get(page_token, ""))
 
     @activity.defn
-    async def deliver_alerts(self, alerts: list[RaisedAlert]) -> int:
+    async def deliver_alerts(self, alerts: list[RaisedAlert], actor: str) -> int:
+        self.actors.append(actor)
         self.delivered += [alert.alert_id for alert in alerts]
         if activity.info().attempt == 1:
             raise ApplicationError("delivered, and then the connection broke")
         return 2 * len(alerts)
 
     @activity.defn
-    async def mark_range_alerted(self, run_id: str, key_range: int) -> None:
+    async def mark_range_alerted(self, run_id: str, key_range: int, actor: str) -> None:
+        self.actors.append(actor)
         assert self.delivered, "marked before anything was delivered"
         self.alerted.append((run_id, key_range))
 
@@ -159,11 +169,26 @@ async def test_a_request_starts_its_run_once(temporal: Client) -> None:
     async with running(temporal, ranges=1) as service:
         for _ in range(2):
             for number in (1, 2):
-                await start_requested(temporal, EvaluationRequested(run_id=str(uuid4()), week=week, number=number))
+                await start_requested(temporal, EvaluationRequested(run_id=str(uuid4()), week=week, number=number), CSM)
         for number in (1, 2):
             await temporal.get_workflow_handle(health_workflow(week, number)).result()
-        await start_requested(temporal, EvaluationRequested(run_id=str(uuid4()), week=week, number=2))
+        await start_requested(temporal, EvaluationRequested(run_id=str(uuid4()), week=week, number=2), CSM)
         assert sorted(service.planned) == [(week, 1), (week, 2)]
+
+
+async def test_every_step_of_a_run_is_done_for_the_employee_who_asked(temporal: Client) -> None:
+    asked, due = a_week(), a_week()
+    async with running(temporal, ranges=2) as service:
+        await start_requested(temporal, EvaluationRequested(run_id=str(uuid4()), week=asked, number=1), CSM)
+        await temporal.get_workflow_handle(health_workflow(asked)).result()
+        await temporal.get_workflow_handle(alerts_workflow(f"{asked}/1", "1")).result()
+        assert len(service.actors) >= 10
+        assert set(service.actors) == {CSM}
+        service.actors.clear()
+        await temporal.execute_workflow(
+            HealthEvaluation.run, EvaluationOrder(due), id=health_workflow(due), task_queue=TaskQueue.BATCH
+        )
+        assert set(service.actors) == {""}
 
 
 async def test_a_run_that_failed_is_started_again_under_its_id(temporal: Client) -> None:
@@ -171,11 +196,11 @@ async def test_a_run_that_failed_is_started_again_under_its_id(temporal: Client)
     async with running(temporal, ranges=1) as service:
         service.impossible = {week}
         request = EvaluationRequested(run_id=str(uuid4()), week=week, number=1)
-        await start_requested(temporal, request)
+        await start_requested(temporal, request, CSM)
         with pytest.raises(WorkflowFailureError):
             await temporal.get_workflow_handle(health_workflow(week)).result()
         service.impossible = set()
-        await start_requested(temporal, request)
+        await start_requested(temporal, request, CSM)
         await temporal.get_workflow_handle(health_workflow(week)).result()
         assert service.finished == [f"{week}/1"]
 

@@ -6,14 +6,12 @@ from typing import Any
 from temporalio.client import Client
 
 from kejing.processes.v1 import processes_service_pb2 as orders
-from kejing.processes.v1.processes_service_pb2_grpc import ProcessesServiceStub
 from kejing.tasks.v1 import process_pb2, tasks_service_pb2
 from kejing.tasks.v1 import process_records_service_pb2 as records
 from kejing.tasks.v1.process_records_service_pb2 import ListTransitionsRequest
 from services.shared.ids import new_id
 from tests.support.eventually import eventually
 from tests.support.refusals import refused
-from tests.support.services import RunningServices
 from tests.support.tasks import Team, rid, stage, stage_task
 from tests.workflows.live import advance, ended, get, opened, start
 from workflows.names import STAGE, process_workflow
@@ -67,7 +65,7 @@ async def test_it_moves_on_by_itself_when_its_last_required_task_is_done(team: T
 
     await eventually(in_review)
     history = (await team.csm.records.ListTransitions(ListTransitionsRequest(process_id=process.id))).transitions
-    assert [line.actor for line in history] == [team.csm.id, "machine:workflows"]
+    assert [line.actor for line in history] == [team.csm.id, "machine:processes"]
 
 
 async def test_reasons_are_kept_and_never_pass_through_temporal(team: Team, csm: Any, temporal: Client) -> None:
@@ -169,13 +167,3 @@ async def test_a_repeat_is_known_to_a_workflow_that_was_started_anew(team: Team,
     assert (await csm.PauseProcess(request)).process == paused
     another = orders.PauseProcessRequest(request_id=rid(), process_id=process.id, reason="they move house")
     assert (await refused(csm.PauseProcess(another))).reason == "PROCESS_STATE"
-
-
-async def test_only_an_employee_starts_a_process_for_nobody_else(team: Team, services: RunningServices) -> None:
-    machine = await services.stub(ProcessesServiceStub, "machine:workflows")
-    request = orders.StartProcessRequest(
-        request_id=rid(), customer_id=await team.customer(), definition_key=(await team.definition(stage("s"))).key
-    )
-    assert (await refused(machine.StartProcess(request))).reason == "NOT_AN_EMPLOYEE"
-    request.owner_id = team.csm.id
-    assert (await machine.StartProcess(request)).process.owner_id == team.csm.id

@@ -1,9 +1,13 @@
-"""Raising alerts at the health service and delivering them by the notifications service; both may be repeated."""
+"""Raising alerts at the health service and delivering them by the notifications service; both may be repeated.
+
+`actor` is the employee who asked for the run that the alerts come from; empty where nobody did.
+"""
 
 from temporalio import activity
 
 from kejing.health.v1 import alerts_pb2, alerts_service_pb2, health_pb2
 from kejing.notifications.v1 import inbox_service_pb2
+from services.shared.rpc.client import on_behalf_of
 from workflows.alert_fanout.types import AlertPage, RaisedAlert
 from workflows.clients import Clients, ask
 
@@ -16,12 +20,12 @@ class AlertFanoutActivities:
         self._inbox = clients.inbox
 
     @activity.defn
-    async def raise_alerts(self, run_id: str, key_range: int, page_token: str) -> AlertPage:
+    async def raise_alerts(self, run_id: str, key_range: int, page_token: str, actor: str = "") -> AlertPage:
         """Raises the alerts of one page of transitions."""
         request = alerts_service_pb2.RaiseAlertsRequest(
             run_id=run_id, range=key_range, page_size=PAGE, page_token=page_token
         )
-        answer = await ask(self._alerts.RaiseAlerts(request))
+        answer = await ask(self._alerts.RaiseAlerts(request, metadata=on_behalf_of(actor)))
         versions = dict(answer.customer_versions)
         alerts = [
             RaisedAlert(alert.id, alert.customer_id, facts_of(alert), versions.get(alert.customer_id, 0))
@@ -30,7 +34,7 @@ class AlertFanoutActivities:
         return AlertPage(alerts, answer.next_page_token)
 
     @activity.defn
-    async def deliver_alerts(self, alerts: list[RaisedAlert]) -> int:
+    async def deliver_alerts(self, alerts: list[RaisedAlert], actor: str = "") -> int:
         """Puts alerts into the inboxes of all owners; answers how many items are new."""
         notices = [
             inbox_service_pb2.AlertNotice(
@@ -41,14 +45,15 @@ class AlertFanoutActivities:
             )
             for alert in alerts
         ]
-        answer = await ask(self._inbox.DeliverAlerts(inbox_service_pb2.DeliverAlertsRequest(alerts=notices)))
+        request = inbox_service_pb2.DeliverAlertsRequest(alerts=notices)
+        answer = await ask(self._inbox.DeliverAlerts(request, metadata=on_behalf_of(actor)))
         return answer.delivered
 
     @activity.defn
-    async def mark_range_alerted(self, run_id: str, key_range: int) -> None:
+    async def mark_range_alerted(self, run_id: str, key_range: int, actor: str = "") -> None:
         """Notes that every alert of the range is delivered."""
         request = alerts_service_pb2.MarkRangeAlertedRequest(run_id=run_id, range=key_range)
-        await ask(self._alerts.MarkRangeAlerted(request))
+        await ask(self._alerts.MarkRangeAlerted(request, metadata=on_behalf_of(actor)))
 
 
 def facts_of(alert: alerts_pb2.Alert) -> dict[str, str]:

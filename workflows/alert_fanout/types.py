@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FanoutOrder:
-    """The workflow's input: a range of a run, its ISO week, and where to go on ("": at the beginning)."""
+    """The workflow's input: a range of a run, its ISO week, and where to go on ("": at the beginning).
+
+    `actor` is the employee who asked for the run, empty where nobody did.
+    """
 
     run_id: str
     key_range: int
@@ -13,6 +16,7 @@ class FanoutOrder:
     page_token: str = ""
     raised: int = 0
     delivered: int = 0
+    actor: str = ""
 
 
 @dataclass(frozen=True)

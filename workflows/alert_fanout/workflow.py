@@ -24,7 +24,7 @@ class AlertFanout:
         while True:
             page = await workflow.execute_activity(
                 "raise_alerts",
-                args=[order.run_id, order.key_range, order.page_token],
+                args=[order.run_id, order.key_range, order.page_token, order.actor],
                 result_type=AlertPage,
                 start_to_close_timeout=ATTEMPT,
                 retry_policy=PATIENT,
@@ -34,7 +34,7 @@ class AlertFanout:
                 order,
                 page_token=page.next_page_token,
                 raised=order.raised + len(page.alerts),
-                delivered=order.delivered + (await self._deliver(page) if page.alerts else 0),
+                delivered=order.delivered + (await self._deliver(page, order.actor) if page.alerts else 0),
             )
             workflow.set_current_details(
                 f"**{order.week}**, range {order.key_range + 1}: "
@@ -47,10 +47,10 @@ class AlertFanout:
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(order)
 
-    async def _deliver(self, page: AlertPage) -> int:
+    async def _deliver(self, page: AlertPage, actor: str) -> int:
         return await workflow.execute_activity(
             "deliver_alerts",
-            page.alerts,
+            args=[page.alerts, actor],
             result_type=int,
             start_to_close_timeout=ATTEMPT,
             retry_policy=PATIENT,
@@ -60,7 +60,7 @@ class AlertFanout:
     async def _mark(self, order: FanoutOrder) -> None:
         await workflow.execute_activity(
             "mark_range_alerted",
-            args=[order.run_id, order.key_range],
+            args=[order.run_id, order.key_range, order.actor],
             start_to_close_timeout=ATTEMPT,
             retry_policy=PATIENT,
             summary="the range owes no alerts any more",

@@ -142,7 +142,8 @@ class Orders:
             to_stage_key=order.to_stage_key,
         )
         with refusals():
-            answer = await self._records.RecordTransition(request, metadata=on_behalf_of(order.actor))
+            person = on_behalf_of(order.actor, order.acting_for)
+            answer = await self._records.RecordTransition(request, metadata=person)
         if not answer.recorded:
             raise refusal
 

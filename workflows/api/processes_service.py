@@ -47,8 +47,9 @@ class ProcessesServicer(processes_service_pb2_grpc.ProcessesServiceServicer):
             customer_id=request.customer_id,
             definition_key=request.definition_key,
             owner_id=request.owner_id or str(caller().employee_id),
-            actor=_person(),
+            actor=caller().actor,
             expires_at=self._clock() + ORDER_LIFE,
+            acting_for=caller().acting_for,
         )
         record = await self._orders.start(process_id, order, await self._summary(order), context)
         asked = (order.customer_id, order.definition_key, order.owner_id)
@@ -97,18 +98,20 @@ class ProcessesServicer(processes_service_pb2_grpc.ProcessesServiceServicer):
     def _order(self, request: Message, process_id: str, to_stage_key: str = "") -> Order:
         request_id: str = request.request_id  # type: ignore[attr-defined]
         return Order(
-            action_id=str(derived_id(NAMESPACE, f"{caller().actor}/{current_method.get()}/{process_id}/{request_id}")),
+            action_id=str(derived_id(NAMESPACE, f"{caller().actor}/{current_method()}/{process_id}/{request_id}")),
             fingerprint=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
-            actor=_person(),
+            actor=caller().actor,
             expires_at=self._clock() + ORDER_LIFE,
             to_stage_key=to_stage_key,
+            acting_for=caller().acting_for,
         )
 
     async def _keep_reason(self, order: Order, reason: str) -> None:
         """What people write goes straight to the row's owner, before the order: it never passes through Temporal."""
         request = process_records_service_pb2.KeepReasonRequest(action_id=order.action_id, reason=reason)
         with refusals():
-            await self._clients.process_records.KeepReason(request, metadata=on_behalf_of(order.actor))
+            person = on_behalf_of(order.actor, order.acting_for)
+            await self._clients.process_records.KeepReason(request, metadata=person)
 
     async def _summary(self, order: StartOrder) -> str:
         """The line by which operators will know the process. Only text: where a service doesn't answer, keys do."""
@@ -128,8 +131,3 @@ class ProcessesServicer(processes_service_pb2_grpc.ProcessesServiceServicer):
             individual = known.customer.kind == customer_pb2.CUSTOMER_KIND_INDIVIDUAL
             label = known.customer.number if individual else known.customer.short_name or known.customer.name
         return summary(name, label)
-
-
-def _person() -> str:
-    """The id of the employee who orders; empty where a machine does for nobody."""
-    return "" if caller().is_machine and not caller().on_behalf_of else caller().actor

@@ -27,7 +27,7 @@ class ProcessActivities:
             definition_key=order.definition_key,
             owner_id=order.owner_id,
         )
-        answer = await ask(self._records.RecordStart(request, metadata=on_behalf_of(order.actor)))
+        answer = await ask(self._records.RecordStart(request, metadata=on_behalf_of(order.actor, order.acting_for)))
         return to_record(answer.process)
 
     @activity.defn
@@ -46,7 +46,8 @@ class ProcessActivities:
             action=process_pb2.ProcessAction.Value(f"PROCESS_ACTION_{transition.action}"),
             to_stage_key=transition.to_stage_key,
         )
-        answer = await ask(self._records.RecordTransition(request, metadata=on_behalf_of(transition.actor)))
+        person = on_behalf_of(transition.actor, transition.acting_for)
+        answer = await ask(self._records.RecordTransition(request, metadata=person))
         return Recorded(answer.recorded, to_record(answer.process))
 
     @activity.defn

@@ -79,13 +79,14 @@ class ProcessRecord:
 
 @dataclass(frozen=True)
 class StartOrder:
-    """A person's order to start a process; carried out only before `expires_at`."""
+    """A person's order to start a process; carried out only before `expires_at`. `actor`, `acting_for`: as in Order."""
 
     customer_id: str
     definition_key: str
     owner_id: str
     actor: str
     expires_at: datetime
+    acting_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class Order:
     """A person's order to a process.
 
     `action_id` names it for ever: it takes effect once. `fingerprint` tells another request under the same id.
-    `to_stage_key` is for ADVANCE (empty: the next stage) and RETURN. `actor` is the employee's id.
+    `to_stage_key` is for ADVANCE (empty: the next stage) and RETURN. `actor` is the employee's id, `acting_for` that of
+    the absent colleague for whom he ordered as a deputy (empty: for nobody).
     """
 
     action_id: str
@@ -101,6 +103,7 @@ class Order:
     actor: str
     expires_at: datetime
     to_stage_key: str = ""
+    acting_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class ProcessInput:
 
 @dataclass(frozen=True)
 class Transition:
-    """A transition to record; `actor` is empty where the process moves on by itself."""
+    """A transition to record; `actor` and `acting_for` are the order's, empty where the process moves on by itself."""
 
     process_id: str
     expected_revision: int
@@ -139,6 +142,7 @@ class Transition:
     action: Action
     to_stage_key: str
     actor: str
+    acting_for: str = ""
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,9 @@ class BusinessProcess:
 
     async def _record_transition(self, known: ProcessRecord, action: Action, order: Order) -> bool:
         """Whether the row was moved; takes the row as it is after."""
-        transition = Transition(self._id, known.revision, order.action_id, action, order.to_stage_key, order.actor)
+        transition = Transition(
+            self._id, known.revision, order.action_id, action, order.to_stage_key, order.actor, order.acting_for
+        )
         try:
             summary = step_summary(known, action, order.to_stage_key)
             answer = await call(

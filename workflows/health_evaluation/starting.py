@@ -11,8 +11,8 @@ from workflows.health_evaluation.workflow import HealthEvaluation
 from workflows.names import TaskQueue, health_workflow
 
 
-async def start_requested(client: Client, payload: EvaluationRequested) -> None:
-    """Starts the requested run unless it runs or is done.
+async def start_requested(client: Client, payload: EvaluationRequested, actor: str) -> None:
+    """Starts the run that `actor`, an employee, asked for, unless it runs or is done.
 
     Raises:
         RPCError: Temporal did not take it.
@@ -20,7 +20,7 @@ async def start_requested(client: Client, payload: EvaluationRequested) -> None:
     try:
         await client.start_workflow(
             HealthEvaluation.run,
-            EvaluationOrder(payload.week, payload.number),
+            EvaluationOrder(payload.week, payload.number, actor=actor),
             id=health_workflow(payload.week, payload.number),
             task_queue=TaskQueue.BATCH,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,

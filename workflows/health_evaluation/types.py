@@ -46,11 +46,15 @@ def with_found(progress: Progress, found: Mapping[int, RangeResult]) -> Progress
 
 @dataclass(frozen=True)
 class EvaluationOrder:
-    """The workflow's input: an ISO week ("2026-W47"), which run of it, and where to go on (None: at the beginning)."""
+    """The workflow's input: an ISO week ("2026-W47"), which run of it, and where to go on (None: at the beginning).
+
+    `actor` is the employee who asked for it, empty where it was due by itself.
+    """
 
     week: str
     number: int = 1
     progress: Progress | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class HealthEvaluation:
         if self._progress is None:
             plan = await workflow.execute_activity(
                 "plan_evaluation",
-                args=[order.week, order.number],
+                args=[order.week, order.number, order.actor],
                 result_type=Plan,
                 start_to_close_timeout=ATTEMPT,
                 retry_policy=PATIENT,
@@ -55,7 +55,7 @@ class HealthEvaluation:
             workflow.continue_as_new(replace(order, progress=done))
         await workflow.execute_activity(
             "finish_evaluation",
-            done.plan.run_id,
+            args=[done.plan.run_id, order.actor],
             start_to_close_timeout=ATTEMPT,
             retry_policy=PATIENT,
             summary=f"finish {order.week}",
@@ -83,7 +83,7 @@ class HealthEvaluation:
     async def _evaluate_range(self, plan: Plan, number: int) -> RangeResult:
         return await workflow.execute_activity(
             "evaluate_range",
-            args=[plan.run_id, number],
+            args=[plan.run_id, number, self._order.actor],
             result_type=RangeResult,
             start_to_close_timeout=ATTEMPT,
             retry_policy=PATIENT,
@@ -95,7 +95,7 @@ class HealthEvaluation:
         try:
             await workflow.start_child_workflow(
                 "AlertFanout",
-                FanoutOrder(run_id, number, self._order.week),
+                FanoutOrder(run_id, number, self._order.week, actor=self._order.actor),
                 id=alerts_workflow(run_id, str(number)),
                 task_queue=TaskQueue.BATCH,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
