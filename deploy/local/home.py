@@ -52,26 +52,29 @@ class Home:
         """Ed25519 private key (PEM): who can read it may sign in as anybody, as the owner of this home."""
         return self.path / "keys" / "command.pem"
 
+    @property
+    def machine_keys(self) -> Path:
+        """The public halves (PEM) of the machines' keys, <name>.pub: whom identity believes to be which machine."""
+        return self.path / "keys" / "machines"
+
+    def machine_key(self, name: str) -> Path:
+        """Ed25519 private key (PEM) of one of our processes."""
+        return self.path / "keys" / f"{name}.pem"
+
     def log(self, part: str) -> Path:
         return self.path / "logs" / f"{part}.log"
 
-    def prepare(self) -> None:
-        """Makes the folders, closed to other users, and the command key where missing."""
+    def prepare(self, machines: Sequence[str] = ()) -> None:
+        """Makes the folders, closed to other users, and the keys where missing: the command's and each machine's."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in FOLDERS:
             (self.path / folder).mkdir(mode=0o700, exist_ok=True)
-        if not self.command_key.exists():
-            self._make_command_key()
-
-    def _make_command_key(self) -> None:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_private(self.command_key, pem)
+        for file in [self.command_key, *map(self.machine_key, machines)]:
+            if not file.exists():
+                _make_key(file)
+        self.machine_keys.mkdir(mode=0o700, exist_ok=True)
+        for name in machines:
+            write_private(self.machine_keys / f"{name}.pub", _public_half(self.machine_key(name)))
 
     def secrets(self, databases: Sequence[str], publishers: Sequence[str]) -> Secrets:
         """The stored passwords; those that are still missing are made and stored first."""
@@ -108,6 +111,24 @@ class Home:
             yield
         finally:
             os.close(file)
+
+
+def _make_key(file: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    write_private(file, pem)
+
+
+def _public_half(file: Path) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    public = serialization.load_pem_private_key(file.read_bytes(), None).public_key()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """How each part of the embedded stack is started: the programs with their environment."""
 
+import os
 import sys
 
 from deploy.local import nats, postgres, temporal, topology
@@ -38,7 +39,7 @@ def service(home: Home, secrets: Secrets, ports: dict[str, tuple[Port, ...]], wh
         "KEJING_HOME": str(home.path),
         "KEJING_BIND": address,
         "KEJING_NATS_URL": nats.url(which.name, secrets.events[which.name], ports["nats"][0].number),
-        "KEJING_COMMAND_KEY_FILE": str(home.command_key),
+        "KEJING_MACHINE_KEY_FILE": str(home.machine_key(which.name)),
         "KEJING_LOG_FORMAT": "json",
         "MALLOC_ARENA_MAX": "2",  # glibc's arenas for each thread cost memory and help a single event loop nothing
     }
@@ -47,6 +48,10 @@ def service(home: Home, secrets: Secrets, ports: dict[str, tuple[Port, ...]], wh
     if which.database:
         database = postgres.database_url(which.name, secrets.databases[which.name], ports["postgres"][0].number)
         environment["KEJING_DATABASE_URL"] = database
+    if which.name == "identity":
+        environment["KEJING_COMMAND_KEY_FILE"] = str(home.command_key)
+        environment["KEJING_MACHINE_KEYS"] = str(home.machine_keys)
+        environment |= {key: value for key, value in os.environ.items() if key.startswith("KEJING_OIDC_")}
     if which.temporal:
         environment["KEJING_TEMPORAL_ADDRESS"] = f"{topology.HOST}:{ports['temporal'][0].number}"
 

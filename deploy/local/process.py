@@ -16,6 +16,12 @@ from deploy.local.ports import Port, ensure_free
 
 ROTATE_BYTES = 20 * 1024 * 1024
 SOURCE_ROOT = Path(__file__).parents[2]
+WITHHELD = ("KEJING_OIDC_", "KEJING_TOKEN")
+"""Settings that a program gets only where its own environment names them: secrets are told to who needs them."""
+
+
+def _inherited() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith(WITHHELD)}
 
 
 async def at_once() -> bool:
@@ -89,7 +95,7 @@ class Process:
             process = await asyncio.create_subprocess_exec(
                 *launch, str(int(program.stop_signal)), str(user), *program.command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=SOURCE_ROOT,
-                env={**os.environ, **program.environment},
+                env={**_inherited(), **program.environment},
                 start_new_session=True,  # Ctrl-C at the terminal must not reach it before those that depend on it
             )  # fmt: skip
         return cls(program, process)

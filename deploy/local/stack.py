@@ -52,7 +52,7 @@ class Stack:
             HomeInUse: another stack runs on this home.
             PortTaken, StartFailed: a part cannot be started; all others have been ended.
         """
-        self.home.prepare()
+        self.home.prepare(topology.MACHINES)
         with self.home.locked():
             await self._end_leftovers()
             secrets = self.home.secrets(topology.DATABASES, topology.EVENT_PUBLISHERS)

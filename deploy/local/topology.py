@@ -45,6 +45,8 @@ SERVICES = (
     Service("processes", "workflows.main", 50056, 56, database=False, temporal=True),
 )
 DATABASES = tuple(service.name for service in SERVICES if service.database)
+MACHINES = tuple(service.name for service in SERVICES)
+"""Each has a key of its own, by which identity knows it."""
 EVENT_PUBLISHERS = tuple(service.name for service in SERVICES)
 
 # part, what the port is for → default port, offset from KEJING_PORT_BASE

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ME, As, Json
 
 app = typer.Typer()
 alerts = typer.Typer(no_args_is_help=True)
@@ -38,7 +38,7 @@ def list_alerts(
     only_open: Annotated[bool, typer.Option("--open", help="Only those that nobody took note of yet.")] = False,
     size: Size = 50,
     page: Page = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List alerts, newest first."""
@@ -52,7 +52,7 @@ def list_alerts(
 
 @alerts.command("acknowledge")
 def acknowledge(
-    alert: Annotated[str, typer.Argument(metavar="ID", help="The alert.")], login: As = ADMIN, as_json: Json = False
+    alert: Annotated[str, typer.Argument(metavar="ID", help="The alert.")], login: As = ME, as_json: Json = False
 ) -> None:
     """Say that you took note of an alert."""
     from kejing.health.v1.alerts_service_pb2 import AcknowledgeAlertRequest
@@ -65,7 +65,7 @@ def acknowledge(
 
 
 @alerts.command("subscriptions")
-def list_subscriptions(size: Size = 50, page: Page = "", login: As = ADMIN, as_json: Json = False) -> None:
+def list_subscriptions(size: Size = 50, page: Page = "", login: As = ME, as_json: Json = False) -> None:
     """List which changes raise alerts, the oldest subscription first."""
     from kejing.health.v1.alerts_service_pb2 import ListAlertSubscriptionsRequest
     from services.cli.output import show
@@ -80,7 +80,7 @@ def subscribe(
     before: Annotated[Status | None, typer.Option("--from", help="The status before; any without.")] = None,
     after: Annotated[Status | None, typer.Option("--to", help="The status after; any without.")] = None,
     any_fall: Annotated[bool, typer.Option("--any-fall", help="Any change for the worse, instead of both.")] = False,
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Let a kind of change raise an alert, of which all owners of the customer are told."""
@@ -103,7 +103,7 @@ def subscribe(
 
 @alerts.command("unsubscribe")
 def unsubscribe(
-    subscription: Annotated[str, typer.Argument(metavar="ID", help="The subscription.")], login: As = ADMIN
+    subscription: Annotated[str, typer.Argument(metavar="ID", help="The subscription.")], login: As = ME
 ) -> None:
     """End a subscription; the alerts that it raised stay."""
     from kejing.health.v1.alerts_service_pb2 import DeleteAlertSubscriptionRequest

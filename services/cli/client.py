@@ -14,7 +14,10 @@ from deploy.local import topology
 from deploy.local.home import Home
 from deploy.local.state import State
 from services.cli.failure import CommandFailed
+from services.cli.options import acting_for
+from services.cli.tokens import access_token
 
+ACTING_FOR = "x-kejing-acting-for"
 DEADLINE_SECONDS = 30.0
 AGAIN_SECONDS = 60.0
 """So long a write that was answered UNAVAILABLE is sent again."""
@@ -45,30 +48,32 @@ def channel(part: str) -> grpc.Channel:
     return grpc.insecure_channel(address(part), options=OPTIONS)
 
 
-def access_token(login: str) -> str:
-    """An access token of an employee; KEJING_TOKEN, when set, is taken as it is.
+def call_metadata(login: str, absent: str = "") -> tuple[tuple[str, str], ...]:
+    """Metadata that makes a call one of `login`; for channels that `connect` did not open.
+
+    Args:
+        login: as access_token takes it.
+        absent: the login of the colleague that he acts for; "" for himself.
 
     Raises:
-        CommandFailed: this home has no command key, so nobody can prove to own it.
+        CommandFailed: there is no such colleague, or access_token's reasons.
         grpc.RpcError: identity refused, or is not there.
     """
-    if told := os.environ.get("KEJING_TOKEN"):
-        return told
-    from kejing.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
-    from services.shared.rpc.client import assertion
+    signed = (("authorization", f"Bearer {access_token(login)}"),)
+    return (*signed, (ACTING_FOR, _employee_id(absent, signed))) if absent else signed
 
-    key = Home.from_environment().command_key
-    if not key.exists():
-        raise CommandFailed(f"{key} is missing: start a stack by `kejing up`, or set KEJING_HOME or KEJING_TOKEN")
+
+def _employee_id(login: str, metadata: tuple[tuple[str, str], ...]) -> str:
+    from kejing.identity.v1.employees_service_pb2 import ListEmployeesRequest
+    from kejing.identity.v1.employees_service_pb2_grpc import EmployeesServiceStub
+
     with channel("identity") as to_identity:
-        stub = identity_service_pb2_grpc.IdentityServiceStub(to_identity)
-        proof = identity_service_pb2.SignInRequest(assertion=assertion(key, f"employee:{login}"))
-        return stub.SignIn(proof, timeout=DEADLINE_SECONDS).access_token
-
-
-def call_metadata(login: str) -> tuple[tuple[str, str], ...]:
-    """Metadata that makes a call one of `login`; for channels that `connect` did not open."""
-    return (("authorization", f"Bearer {access_token(login)}"),)
+        asked = ListEmployeesRequest(login=login)
+        answer = EmployeesServiceStub(to_identity).ListEmployees(asked, metadata=metadata, timeout=DEADLINE_SECONDS)
+    if not answer.employees:
+        raise CommandFailed(f"there is no employee {login!r}")
+    found: str = answer.employees[0].id
+    return found
 
 
 def new_request_id() -> str:
@@ -100,8 +105,9 @@ class Connection:
     """Stubs whose calls carry the token of one employee and a deadline of 30 s where none is given. A call that is
     answered once and has a request_id persists by itself."""
 
-    def __init__(self, login: str) -> None:
-        self._signed = _Signed(call_metadata(login))
+    def __init__(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        """`metadata`: says who calls, as call_metadata makes it."""
+        self._signed = _Signed(metadata)
         self._channels: dict[str, grpc.Channel] = {}
 
     def stub(self, stub: Callable[[grpc.Channel], Stub], part: str = "") -> Stub:
@@ -123,13 +129,16 @@ class Connection:
 
 @contextmanager
 def connect(login: str) -> Iterator[Connection]:
-    """Signs in as `login`: `with connect(login) as kejing: kejing.stub(TasksServiceStub).GetTask(…)`.
+    """Calls as the employee of the command, who may act for a colleague:
+    `with connect(login) as kejing: kejing.stub(TasksServiceStub).GetTask(…)`.
+
+    Args:
+        login: as access_token takes it.
 
     Raises:
-        CommandFailed: this home has no command key.
-        grpc.RpcError: identity refused, or is not there.
+        CommandFailed, grpc.RpcError: as call_metadata does.
     """
-    connection = Connection(login)
+    connection = Connection(call_metadata(login, acting_for.get()))
     try:
         yield connection
     finally:

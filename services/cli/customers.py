@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Json, Rejected
+from services.cli.options import ME, As, Json, Rejected
 
 app = typer.Typer()
 customers = typer.Typer(no_args_is_help=True)
 imports = typer.Typer(no_args_is_help=True)
 app.add_typer(customers, name="customers", help="Customers.")
+app.add_typer(customers, name="customer", hidden=True)
 app.add_typer(imports, name="import", help="Take in files of other systems.")
 
 PIECE = 256 * 1024
@@ -41,9 +42,10 @@ def list_customers(
     descending: Annotated[bool, typer.Option("--desc", help="The greatest first.")] = False,
     prefix: Annotated[str, typer.Option(help="Only names that begin so.")] = "",
     owner: Annotated[str, typer.Option(metavar="ID", help="Only those that this employee owns.")] = "",
+    tag: Annotated[str, typer.Option(help="Only those with this tag.")] = "",
     size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
     page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List customers."""
@@ -60,6 +62,7 @@ def list_customers(
         descending=descending,
         name_prefix=prefix,
         owner_id=owner,
+        tag=tag,
     )
     with connect(login) as kejing:
         answer = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub).ListCustomers(asked)
@@ -70,9 +73,7 @@ def list_customers(
 
 
 @customers.command("get")
-def get_customer(
-    customer: Annotated[str, typer.Argument(metavar="ID")], login: As = ADMIN, as_json: Json = False
-) -> None:
+def get_customer(customer: Annotated[str, typer.Argument(metavar="ID")], login: As = ME, as_json: Json = False) -> None:
     """Show one customer."""
     from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
     from services.cli.client import connect
@@ -85,7 +86,35 @@ def get_customer(
              "value_tier", "seats", "first_sign_date", "last_contract_end", "churned", "health_status", "created_at",
              "id")  # fmt: skip
     fields: dict[str, Any] = {name.replace("_", " "): name for name in names}
-    show_one(answer, answer.customer, {**fields, "owners": _owners}, as_json=as_json)
+    show_one(answer, answer.customer, {**fields, "tags": _tags, "owners": _owners}, as_json=as_json)
+
+
+Tag = Annotated[str, typer.Argument(metavar="TAG")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Customers.")]
+
+
+@customers.command("tag")
+def tag_customers(tag: Tag, ids: Ids, login: As = ME) -> None:
+    """Put a tag on customers."""
+    _tag(login, tag, ids, remove=False)
+
+
+@customers.command("untag")
+def untag_customers(tag: Tag, ids: Ids, login: As = ME) -> None:
+    """Take a tag off customers."""
+    _tag(login, tag, ids, remove=True)
+
+
+def _tag(login: str, tag: str, ids: list[str], *, remove: bool) -> None:
+    from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
+    from services.cli.client import connect, new_request_id
+
+    wanted = customers_service_pb2.TagCustomersRequest(
+        request_id=new_request_id(), tag=tag, customer_ids=ids, remove=remove
+    )
+    with connect(login) as kejing:
+        changed = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub).TagCustomers(wanted).changed
+    print(f"{changed} of {len(ids)} customers changed")
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A CSV file.")]
@@ -96,7 +125,7 @@ MappingFile = Annotated[
 
 @imports.command("customers")
 def import_customers(
-    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ADMIN, as_json: Json = False
+    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ME, as_json: Json = False
 ) -> None:
     """Take customers in: new ones are created, known ones updated where they differ."""
     from kejing.customers.v1.customers_service_pb2 import ImportCustomersRequest
@@ -106,7 +135,7 @@ def import_customers(
 
 @imports.command("contacts")
 def import_contacts(
-    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ADMIN, as_json: Json = False
+    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ME, as_json: Json = False
 ) -> None:
     """Take contacts of known customers in."""
     from kejing.customers.v1.customers_service_pb2 import ImportContactsRequest
@@ -116,7 +145,7 @@ def import_contacts(
 
 @imports.command("owners")
 def import_owners(
-    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ADMIN, as_json: Json = False
+    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ME, as_json: Json = False
 ) -> None:
     """Say which employee looks after which customer."""
     from kejing.customers.v1.customers_service_pb2 import ImportOwnersRequest
@@ -201,9 +230,19 @@ def read_mapping(path: Path) -> Any:
         raise CommandFailed(f"{path} is no mapping: {error}") from error
 
 
+def _tags(customer: Any) -> str:
+    return ", ".join(customer.tags)
+
+
 def _owners(customer: Any) -> str:
     from kejing.customers.v1.customer_pb2 import OwnerRole
+    from services.cli.output import cell
+
+    def days(owner: Any) -> str:
+        named = {word: cell(owner, field) for word, field in (("from", "valid_from"), ("until", "valid_to"))}
+        return "".join(f" {word} {day}" for word, day in named.items() if day != "—")
 
     return ", ".join(
-        f"{OwnerRole.Name(o.role).removeprefix('OWNER_ROLE_').lower()} {o.employee_id}" for o in customer.owners
+        f"{OwnerRole.Name(o.role).removeprefix('OWNER_ROLE_').lower()} {o.employee_id}{days(o)}"
+        for o in customer.owners
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ME, As, Json
 
 app = typer.Typer()
 dead_letters = typer.Typer(no_args_is_help=True)
@@ -18,7 +18,7 @@ def list_dead_letters(
     service: OfService,
     size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
     page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List a service's dead letters, oldest first."""
@@ -36,7 +36,7 @@ def replay_dead_letter(
     event: Annotated[str, typer.Argument(metavar="EVENT", help="The event, as `list` names it.")],
     service: OfService,
     consumer: Annotated[str, typer.Option(metavar="NAME", help="Which consumer; the service's own without.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
 ) -> None:
     """Let a dead letter take effect after all."""
     from kejing.operations.v1.dead_letters_service_pb2 import ReplayDeadLetterRequest

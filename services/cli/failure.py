@@ -24,9 +24,19 @@ def lines_of(error: Any) -> list[str]:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         condition = error_details_pb2.PreconditionFailure()
         if detail.Unpack(info):
-            lines.append(f"  reason {info.reason}")
+            facts = ", ".join(f"{name} {value}" for name, value in sorted(info.metadata.items()))
+            lines.append(f"  reason {info.reason}" + (f" ({facts})" if facts else ""))
         elif detail.Unpack(request):
             lines += [f"  field {each.field}: {each.description}" for each in request.field_violations]
         elif detail.Unpack(condition):
             lines += [f"  missing {each.subject or each.type}: {each.description}" for each in condition.violations]
     return lines
+
+
+def reason_of(error: Any) -> str:
+    """The stable reason that a service refused with; "" where it gave none."""
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    status, info = rpc_status.from_call(error), error_details_pb2.ErrorInfo()
+    return next((info.reason for detail in (status.details if status else ()) if detail.Unpack(info)), "")

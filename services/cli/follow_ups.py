@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ME, As, Json
 
 app = typer.Typer()
 follow_ups = typer.Typer(no_args_is_help=True)
@@ -33,7 +33,7 @@ def add_follow_up(
     task: Annotated[str, typer.Option(metavar="ID", help="The open task that it serves.")] = "",
     feedback: Annotated[str, typer.Option(help="What the customer said of it.")] = "",
     next_step: Annotated[str, typer.Option("--next", help="What comes next.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Record an interaction that took place just now."""
@@ -64,7 +64,7 @@ def list_follow_ups(
     author: Annotated[str, typer.Option(metavar="ID", help="Only by this employee.")] = "",
     size: Size = 50,
     page: Page = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List follow-ups, latest first."""

@@ -8,7 +8,7 @@ import typer
 
 from services.cli.conditions import condition_of, condition_text, text_of
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ME, As, Json
 
 app = typer.Typer()
 health = typer.Typer(no_args_is_help=True)
@@ -22,7 +22,7 @@ Week = Annotated[str, typer.Option(metavar="YYYY-Wnn", help="ISO week; the last 
 @health.command("show")
 def show_health(
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER_ID")],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Show a customer's health and why it is what it is."""
@@ -46,7 +46,7 @@ def show_health(
 def list_history(
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER_ID")],
     size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most so many weeks.")] = 12,
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List a customer's health week by week, newest first."""
@@ -64,7 +64,7 @@ def list_history(
 @health.command("rules")
 def show_rules(
     rule_set: Annotated[str, typer.Argument(metavar="[ID]", help="The rule set; the one in force without.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Show a rule set."""
@@ -77,7 +77,7 @@ def show_rules(
 def list_rules(
     size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
     page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List rule sets, newest version first; the one published last is in force."""
@@ -101,7 +101,7 @@ def create_rules(
             "tickets_14d >= 5, or `all:` or `any:` with a list of levels, or `not:` with one.",
         ),
     ],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Save a rule set under the next version; it is not in force before it is published."""
@@ -115,7 +115,7 @@ def create_rules(
 @health.command("rules-publish")
 def publish_rules(
     rule_set: Annotated[str, typer.Argument(metavar="ID", help="The rule set.")],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Put a rule set in force for the evaluations that are planned from now on."""
@@ -127,7 +127,7 @@ def publish_rules(
 
 
 @health.command("metrics")
-def list_metrics(login: As = ADMIN, as_json: Json = False) -> None:
+def list_metrics(login: As = ME, as_json: Json = False) -> None:
     """List what rules may ask for."""
     from kejing.health.v1 import metrics_service_pb2, metrics_service_pb2_grpc
     from services.cli.client import connect
@@ -141,7 +141,7 @@ def list_metrics(login: As = ADMIN, as_json: Json = False) -> None:
 
 
 @health.command("distribution")
-def show_distribution(week: Week = "", login: As = ADMIN, as_json: Json = False) -> None:
+def show_distribution(week: Week = "", login: As = ME, as_json: Json = False) -> None:
     """Show how many customers are in each status."""
     from kejing.health.v1 import health_service_pb2, health_service_pb2_grpc
     from services.cli.client import connect
@@ -159,7 +159,7 @@ def show_distribution(week: Week = "", login: As = ADMIN, as_json: Json = False)
 def evaluate(
     week: Week = "",
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for its end; 0: not at all.")] = 60,
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Evaluate a week that has ended, now."""

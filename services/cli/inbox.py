@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ME, As, Json
 
 app = typer.Typer()
 inbox = typer.Typer(no_args_is_help=True)
@@ -16,7 +16,7 @@ def list_inbox(
     unread: Annotated[bool, typer.Option("--unread", help="Only those that were not read.")] = False,
     size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
     page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List one's items, newest first."""
@@ -33,7 +33,7 @@ def list_inbox(
 @inbox.command("read")
 def mark_read(
     items: Annotated[list[str], typer.Argument(metavar="ITEM_ID...")],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Mark items as read."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ME, As, Json
 
 app = typer.Typer()
 definitions = typer.Typer(no_args_is_help=True)
@@ -43,7 +43,7 @@ def list_definitions(
     key: Annotated[str, typer.Option(help="Only of this key.")] = "",
     size: Size = 50,
     page: Page = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List versions by key, newest first within a key."""
@@ -64,7 +64,7 @@ def create_definition(
             help="key, name, theme_key, allows_skipping and stages, with the names of the contract.",
         ),
     ],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write a draft: the first version of a new key, or the next one of a known key."""
@@ -89,7 +89,7 @@ def create_definition(
 @definitions.command("publish")
 def publish_definition(
     definition: Annotated[str, typer.Argument(metavar="ID", help="The draft.")],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Make a draft the version that new processes run by."""
@@ -109,7 +109,7 @@ def list_processes(
     state: Annotated[list[State] | None, typer.Option(help="May be given several times.")] = None,
     size: Size = 50,
     page: Page = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List processes, latest started first."""
@@ -132,7 +132,7 @@ def list_processes(
 
 
 @processes.command("get")
-def get_process(process: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def get_process(process: Id, login: As = ME, as_json: Json = False) -> None:
     """Show one process."""
     from kejing.tasks.v1.process_records_service_pb2 import GetProcessRequest
 
@@ -140,7 +140,7 @@ def get_process(process: Id, login: As = ADMIN, as_json: Json = False) -> None:
 
 
 @processes.command("history")
-def history(process: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def history(process: Id, login: As = ME, as_json: Json = False) -> None:
     """Show what was done to a process, first to last."""
     from kejing.tasks.v1.process_records_service_pb2 import ListTransitionsRequest
     from services.cli.output import show
@@ -156,7 +156,7 @@ def start_process(
     definition: Annotated[str, typer.Argument(metavar="DEFINITION", help="The key of a published definition.")],
     customer: Annotated[str, typer.Option(metavar="ID", help="The customer.")],
     owner: Annotated[str, typer.Option(metavar="ID", help="Who answers for it; I, without.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Start a process of a customer."""
@@ -167,7 +167,7 @@ def start_process(
 def advance(
     process: Id,
     to: Annotated[str, typer.Option(metavar="STAGE", help="The stage to go to; the next one without.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Leave the present stage forward; from the last one, the process is completed."""
@@ -179,7 +179,7 @@ def return_to_stage(
     process: Id,
     to: Annotated[str, typer.Option(metavar="STAGE", help="The earlier stage.")],
     reason: Reason,
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Go back to an earlier stage."""
@@ -187,19 +187,19 @@ def return_to_stage(
 
 
 @processes.command("pause")
-def pause(process: Id, reason: Reason, login: As = ADMIN, as_json: Json = False) -> None:
+def pause(process: Id, reason: Reason, login: As = ME, as_json: Json = False) -> None:
     """Hold a process; its stage's clock stands still."""
     _order(login, "PauseProcess", as_json=as_json, process_id=process, reason=reason)
 
 
 @processes.command("resume")
-def resume(process: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def resume(process: Id, login: As = ME, as_json: Json = False) -> None:
     """Take a held process up again."""
     _order(login, "ResumeProcess", as_json=as_json, process_id=process)
 
 
 @processes.command("terminate")
-def terminate(process: Id, reason: Reason, login: As = ADMIN, as_json: Json = False) -> None:
+def terminate(process: Id, reason: Reason, login: As = ME, as_json: Json = False) -> None:
     """Give a process up; its open tasks are cancelled."""
     _order(login, "TerminateProcess", as_json=as_json, process_id=process, reason=reason)
 

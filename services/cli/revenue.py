@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Csv, Json, Rejected
+from services.cli.options import ME, As, Csv, Json, Rejected
 from services.cli.sheets import REPORTED, BadCell, Cells, RejectedRow, Sheet, show_rejected, to_day, write_rejected
 
 app = typer.Typer()
@@ -36,7 +36,7 @@ def list_orders(
     ends_to: Day = None,
     size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
     page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List orders, those whose term started last first."""
@@ -72,7 +72,7 @@ def create_order(
     renews: Annotated[str, typer.Option(metavar="ID", help="The order that this one renews.")] = "",
     counts_to_mrr: Annotated[bool, typer.Option("--mrr/--one-time", help="Whether it recurs.")] = True,
     draft: Annotated[bool, typer.Option("--draft", help="Not signed yet.")] = False,
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Enter an order."""
@@ -99,7 +99,7 @@ def create_order(
 
 
 @orders.command("get")
-def get_order(order: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def get_order(order: Id, login: As = ME, as_json: Json = False) -> None:
     """Show one order."""
     from kejing.revenue.v1.orders_service_pb2 import GetOrderRequest
 
@@ -107,7 +107,7 @@ def get_order(order: Id, login: As = ADMIN, as_json: Json = False) -> None:
 
 
 @orders.command("confirm")
-def confirm_order(order: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def confirm_order(order: Id, login: As = ME, as_json: Json = False) -> None:
     """Make a draft effective."""
     from kejing.revenue.v1.orders_service_pb2 import ConfirmOrderRequest
     from services.cli.client import new_request_id
@@ -118,7 +118,7 @@ def confirm_order(order: Id, login: As = ADMIN, as_json: Json = False) -> None:
 
 @orders.command("void")
 def void_order(
-    order: Id, reason: Annotated[str, typer.Option(help="Why.")], login: As = ADMIN, as_json: Json = False
+    order: Id, reason: Annotated[str, typer.Option(help="Why.")], login: As = ME, as_json: Json = False
 ) -> None:
     """Take an order back, for good."""
     from kejing.revenue.v1.orders_service_pb2 import VoidOrderRequest
@@ -129,7 +129,7 @@ def void_order(
 
 
 @orders.command("import")
-def import_orders(file: Csv, rejected: Rejected = None, login: As = ADMIN, as_json: Json = False) -> None:
+def import_orders(file: Csv, rejected: Rejected = None, login: As = ME, as_json: Json = False) -> None:
     """Take orders in: new numbers are entered, known ones brought to the row's values.
 
     Columns: number, customer_external_id, product, term_start, amount or monthly_price; if wanted currency (CNY),
@@ -191,7 +191,7 @@ def import_orders(file: Csv, rejected: Rejected = None, login: As = ADMIN, as_js
 def mrr(
     year: Annotated[int | None, typer.Option(min=1900, max=2099, help="This year without.")] = None,
     customer: Annotated[str, typer.Option(metavar="ID", help="Only of this customer.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Show the monthly recurring revenue of a year, as each month's last day finds it."""

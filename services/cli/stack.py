@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from deploy.local import topology
 from deploy.local.home import Home
 from deploy.local.state import State
 from services.cli.failure import CommandFailed
@@ -28,6 +30,7 @@ def up(
     home = Home.from_environment()
     if detach:
         _start_detached(home)
+        _tell_first_password(home, print)
     else:
         _run_here(home)
 
@@ -121,7 +124,7 @@ def _start_detached(home: Home) -> None:
         print(f"a stack already runs on {home.path} (process {state.pid})")
         _wait_ready(home, state.pid, state.created)
         return
-    home.prepare()
+    home.prepare(topology.MACHINES)
     log = home.log("supervisor")
     rotate(log)
     with log.open("ab") as output:
@@ -159,6 +162,7 @@ def _wait_ready(home: Home, pid: int, created: float) -> None:
 
 def _run_here(home: Home) -> None:
     import asyncio
+    from threading import Thread
 
     from deploy.local import stack
     from deploy.local.home import HomeInUse
@@ -166,8 +170,38 @@ def _run_here(home: Home) -> None:
     from deploy.local.process import StartFailed
     from services.cli.stack_view import live
 
+    told = False
+
     try:
-        with live(home) as show:
-            asyncio.run(stack.run(home, show))
+        with live(home) as (show, say):
+
+            def shown(state: State) -> None:
+                nonlocal told
+                show(state)
+                if state.ready and say and not told:
+                    told = True
+                    Thread(target=_tell_first_password, args=(home, say), daemon=True).start()
+
+            asyncio.run(stack.run(home, shown))
     except (HomeInUse, PortTaken, StartFailed) as error:
         raise CommandFailed(str(error)) from error
+
+
+def _tell_first_password(home: Home, say: Callable[[str], None]) -> None:
+    """Says the first administrator's password where he has none yet; it is given once, and kept nowhere.
+
+    Args:
+        say: prints at a terminal, or to whoever ran `kejing up --detach`; never into a log.
+    """
+    from services.cli.first_password import first_password
+
+    try:
+        password = first_password(home)
+    except CommandFailed as failure:
+        say(f"kejing: {failure}")
+        return
+    if password:
+        say(
+            "\nThe administrator's first password is shown this once; it must be changed at the first sign-in:\n\n"
+            f"    kejing sign-in admin\n    {password}\n"
+        )

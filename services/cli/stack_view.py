@@ -62,14 +62,22 @@ def table(home: Home, state: State, *, memory: bool) -> Table:
 
 
 @contextmanager
-def live(home: Home) -> Iterator[Callable[[State], None]]:
-    """A table at the terminal that follows the state; lines of text where there is no terminal."""
+def live(home: Home) -> Iterator[tuple[Callable[[State], None], Callable[[str], None] | None]]:
+    """A table at the terminal that follows the state, and what prints a text above it; where there is no terminal
+    lines of text, which may become a log, and None."""
     console = Console()
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as view:
-            yield lambda state: view.update(table(home, state, memory=False), refresh=True)
+
+            def show(state: State) -> None:
+                view.update(table(home, state, memory=False), refresh=True)
+
+            def say(text: str) -> None:
+                view.console.print(text, markup=False, highlight=False)
+
+            yield show, say
     else:
-        yield _Lines()
+        yield _Lines(), None
 
 
 class _Lines:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Json
+from services.cli.options import ME, As, Json
 
 app = typer.Typer()
 tasks = typer.Typer(no_args_is_help=True)
@@ -60,7 +60,7 @@ def list_tasks(
     overdue: Annotated[bool, typer.Option("--overdue", help="Only open ones whose deadline has passed.")] = False,
     size: Size = 50,
     page: Page = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """List tasks, earliest deadline first."""
@@ -83,7 +83,7 @@ def list_tasks(
 
 
 @tasks.command("get")
-def get_task(task: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def get_task(task: Id, login: As = ME, as_json: Json = False) -> None:
     """Show one task."""
     from kejing.tasks.v1.tasks_service_pb2 import GetTaskRequest
 
@@ -99,7 +99,7 @@ def create_task(
     assignee: Annotated[str, typer.Option(metavar="ID", help="Who does it; I, without.")] = "",
     priority: Annotated[Priority, typer.Option()] = Priority.NORMAL,
     description: Annotated[str, typer.Option(help="More about it.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Create a task with a deadline."""
@@ -121,7 +121,7 @@ def create_task(
 
 
 @tasks.command("start")
-def start_task(task: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def start_task(task: Id, login: As = ME, as_json: Json = False) -> None:
     """Begin a task."""
     from kejing.tasks.v1.tasks_service_pb2 import StartTaskRequest
     from services.cli.client import new_request_id
@@ -134,7 +134,7 @@ def postpone_task(
     task: Id,
     by: By,
     reason: Annotated[str, typer.Option(help="Why; goes into the ledger.")],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Move the deadline of an open task."""
@@ -146,7 +146,7 @@ def postpone_task(
 
 
 @tasks.command("complete")
-def complete_task(task: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def complete_task(task: Id, login: As = ME, as_json: Json = False) -> None:
     """Complete a task; it needs a follow-up by its assignee or a manager."""
     from kejing.tasks.v1.tasks_service_pb2 import CompleteTaskRequest
     from services.cli.client import new_request_id
@@ -159,7 +159,7 @@ def complete_task(task: Id, login: As = ADMIN, as_json: Json = False) -> None:
 def reopen_task(
     task: Id,
     by: Annotated[str, typer.Option("--by", metavar="DATE[THH:MM]", help="A new deadline.")] = "",
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Take a task up again within 24 hours of its completion."""
@@ -172,7 +172,7 @@ def reopen_task(
 
 @tasks.command("cancel")
 def cancel_task(
-    task: Id, reason: Annotated[str, typer.Option(help="Why.")], login: As = ADMIN, as_json: Json = False
+    task: Id, reason: Annotated[str, typer.Option(help="Why.")], login: As = ME, as_json: Json = False
 ) -> None:
     """Give a task up."""
     from kejing.tasks.v1.tasks_service_pb2 import CancelTaskRequest
@@ -186,7 +186,7 @@ def cancel_task(
 def reassign_task(
     task: Id,
     assignee: Annotated[str, typer.Option("--to", metavar="ID", help="The employee who does it from now on.")],
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Give a task to another employee."""
@@ -198,7 +198,7 @@ def reassign_task(
 
 
 @tasks.command("ledger")
-def ledger(task: Id, login: As = ADMIN, as_json: Json = False) -> None:
+def ledger(task: Id, login: As = ME, as_json: Json = False) -> None:
     """Show how a task's deadline was moved, first to last."""
     from kejing.tasks.v1.tasks_service_pb2 import ListPostponementsRequest
     from services.cli.output import show
@@ -210,7 +210,7 @@ def ledger(task: Id, login: As = ADMIN, as_json: Json = False) -> None:
 
 
 @themes.command("list")
-def list_themes(login: As = ADMIN, as_json: Json = False) -> None:
+def list_themes(login: As = ME, as_json: Json = False) -> None:
     """List all themes by key."""
     from kejing.tasks.v1 import themes_service_pb2, themes_service_pb2_grpc
     from services.cli.client import connect

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.failure import CommandFailed
-from services.cli.options import ADMIN, As, Csv, Json, Rejected
+from services.cli.options import ME, As, Csv, Json, Rejected
 from services.cli.sheets import REPORTED, BadCell, Cells, RejectedRow, Sheet, show_rejected, to_day, write_rejected
 
 app = typer.Typer()
@@ -29,7 +29,7 @@ def import_usage(
     file: Csv,
     source: Annotated[str, typer.Option(metavar="NAME", help="The system that tells the figures.")],
     rejected: Rejected = None,
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Take daily figures in; a row that is sent again changes nothing.
@@ -100,7 +100,7 @@ def show_usage(
     last: Annotated[
         datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Today without.")
     ] = None,
-    login: As = ADMIN,
+    login: As = ME,
     as_json: Json = False,
 ) -> None:
     """Show a customer's figures, day by day."""

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tests.benchmarks import clocks, orders, reads
+from tests.benchmarks import clocks, orders, reads, scoped_lists, tokens
 from tests.benchmarks.measure import print_table
 from tests.benchmarks.world import World, keep_commit_times
 from tests.support.stack import local_stack
@@ -24,10 +24,12 @@ async def main() -> None:
         total = ["whole stack, idle", f"{status['pss'] / 1e6:.0f} MB (at most 1,200)"]
         print_table(f"kejing up: ready after {ready:.1f} s (at most 20)", ["part", "PSS"], [*rows, total])
         world = await World.of(stack)
+        await tokens.run(world)
         await reads.run(world)
         await clocks.run(world)
         await orders.run(world)
         await world.close()
+    await scoped_lists.run()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import grpc
 
-from services.cli.client import Connection
+from services.cli.client import Connection, call_metadata
 from services.cli.demo.data.customers import Customer, customers
 from services.cli.demo.data.orders import Order, orders
 from services.cli.demo.teller import Teller
@@ -54,8 +54,18 @@ class Stage:
 
     def _as(self, login: str) -> Connection:
         if login not in self._connections:
-            self._connections[login] = Connection(login)
+            self._connections[login] = Connection(call_metadata(login))
         return self._connections[login]
+
+    def signed_in(self, login: str, access_token: str) -> None:
+        """The employee's calls carry this token from now on."""
+        if known := self._connections.pop(login, None):
+            known.close()
+        self._connections[login] = Connection((("authorization", f"Bearer {access_token}"),))
+
+    def deputy(self, login: str, absent: str) -> Connection:
+        """The employee's calls for an absent colleague; to be closed."""
+        return Connection(call_metadata(login, absent))
 
     def request_id(self) -> str:
         """A new one for each write."""

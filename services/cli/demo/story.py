@@ -5,11 +5,11 @@ import grpc
 from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
 from kejing.health.v1 import alerts_service_pb2, alerts_service_pb2_grpc
 from services.cli.client import connect
-from services.cli.demo.chapters import closing, customers, health, people, processes, revenue, tasks
+from services.cli.demo.chapters import access, audit, closing, customers, health, people, processes, revenue, tasks
 from services.cli.demo.stage import set_up
 from services.cli.failure import lines_of
 
-CHAPTERS = (people, customers, revenue, tasks, processes, health, closing)
+CHAPTERS = (people, customers, access, revenue, tasks, processes, health, audit, closing)
 
 
 def tell() -> None:

@@ -21,6 +21,14 @@ def play(stage: Stage) -> None:
     teller.step("Try next:")
     teller.command("what runs, and how much memory it takes", f"{kejing} status")
     teller.command("the customers of one of the employees", f"{kejing} customers list --view mine --as csm.li")
+    teller.command(
+        "a first password stands where the stack was started; this gives another one",
+        f"{kejing} employee password admin",
+    )
+    teller.command(
+        "sign in with it, choose one of your own, and see what you may", f"{kejing} sign-in admin", f"{kejing} whoami"
+    )
+    teller.command("what was done to whom, and by whom", f"{kejing} audit list -n 20")
     teller.command("the MRR of the year", f"{kejing} mrr")
     teller.command(
         "any call, as any employee",

@@ -46,7 +46,7 @@ def _ingest(stage: Stage) -> None:
     teller = stage.teller
     days = list(usage(stage.customers, stage.today))
     teller.step("Daily figures of the last five weeks are streamed in; sending them twice changes nothing.")
-    service = stage.stub(metrics_service_pb2_grpc.MetricsServiceStub)
+    service = stage.stub(metrics_service_pb2_grpc.MetricsServiceStub, "data.lin")
     first = service.IngestUsage(_batches(days))
     again = service.IngestUsage(_batches(days[:BATCH]))
     if first.rejected or again.written:
@@ -81,7 +81,7 @@ def _row(each: Day) -> usage_pb2.UsageRow:
 def _make_rules(stage: Stage) -> None:
     """A rule set of the demonstration's own, put in force unless the one in force is called the same."""
     teller, name = stage.teller, "演示规则 Demonstration rules"
-    service = stage.stub(health_service_pb2_grpc.HealthServiceStub, "admin")
+    service = stage.stub(health_service_pb2_grpc.HealthServiceStub, "data.lin")
     teller.step(
         "Rules: 危险 AT_RISK if any danger condition holds, else 优秀 EXCELLENT if all of these hold, else 一般 FAIR."
     )
@@ -118,8 +118,8 @@ def _tree(kind: str, *comparisons: tuple[str, "condition_pb2.Operator.ValueType"
 
 def _subscribe(stage: Stage) -> None:
     teller = stage.teller
-    teller.step("manager.east subscribes everybody's customers to alerts 预警 about any fall.")
-    alerts = stage.stub(alerts_service_pb2_grpc.AlertsServiceStub, "manager.east")
+    teller.step("data.lin, who sees all customers, subscribes them to alerts 预警 about any fall.")
+    alerts = stage.stub(alerts_service_pb2_grpc.AlertsServiceStub, "data.lin")
     known = list(alerts.ListAlertSubscriptions(alerts_service_pb2.ListAlertSubscriptionsRequest()).subscriptions)
     if not any(each.transition.any_fall for each in known):
         wanted = alerts_service_pb2.CreateAlertSubscriptionRequest(
@@ -132,7 +132,7 @@ def _subscribe(stage: Stage) -> None:
 def _evaluate(stage: Stage, week: str) -> None:
     teller = stage.teller
     teller.step(f"The weekly evaluation of {week} is asked for; a workflow health/{week} does it, range by range.")
-    service = stage.stub(health_service_pb2_grpc.HealthServiceStub, "admin")
+    service = stage.stub(health_service_pb2_grpc.HealthServiceStub, "data.lin")
     asked = health_service_pb2.RequestEvaluationRequest(request_id=stage.request_id(), week=week)
     run = service.RequestEvaluation(asked).evaluation
 

@@ -14,6 +14,7 @@ from kejing.tasks.v1 import (
     tasks_service_pb2_grpc,
 )
 from services.cli.demo.chapters.tasks import record_follow_up
+from services.cli.demo.data.customers import Customer
 from services.cli.demo.stage import Stage
 
 KEY = "standard-delivery"
@@ -81,7 +82,7 @@ def play(stage: Stage) -> None:
         process = _finish_stage(stage, orders, process)
     teller.happened(f"the process is {process_pb2.ProcessState.Name(process.state).removeprefix('PROCESS_STATE_')}")
     _tell_history(stage, process.id)
-    _leave_some_running(stage, [stage.customer_ids[c.external_id] for c in companies[:6]])
+    _leave_some_running(stage, companies[:6])
 
 
 def _publish(stage: Stage) -> None:
@@ -189,7 +190,7 @@ def _tell_history(stage: Stage, process_id: str) -> None:
     stage.teller.table(("#", "action", "stage", "by"), rows)
 
 
-def _leave_some_running(stage: Stage, customer_ids: list[str]) -> None:
+def _leave_some_running(stage: Stage, customers: list[Customer]) -> None:
     """Processes for an operator to look at, one of them paused; those that run already are enough."""
     teller = stage.teller
     records = stage.stub(process_records_service_pb2_grpc.ProcessRecordsServiceStub)
@@ -197,10 +198,13 @@ def _leave_some_running(stage: Stage, customer_ids: list[str]) -> None:
         definition_key=KEY, states=[process_pb2.PROCESS_STATE_RUNNING, process_pb2.PROCESS_STATE_PAUSED]
     )
     running = {process.customer_id for process in records.ListProcesses(wanted).processes}
-    orders = stage.stub(processes_service_pb2_grpc.ProcessesServiceStub, "manager.west")
     teller.step("Some more are started and left running, one of them paused, for a look at them in Temporal UI.")
-    new = [_start(stage, orders, each) for each in customer_ids if each not in running]
-    for process in new[:1]:
+    new = []
+    for customer in customers:
+        if (customer_id := stage.customer_ids[customer.external_id]) not in running:
+            orders = stage.stub(processes_service_pb2_grpc.ProcessesServiceStub, customer.owners["CSM"])
+            new.append(_start(stage, orders, customer_id))
+    for process in new[-1:]:
         pause = processes_service_pb2.PauseProcessRequest(
             request_id=stage.request_id(), process_id=process.id, reason="客户内部调整 The customer reorganises"
         )

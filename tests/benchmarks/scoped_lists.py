@@ -1,0 +1,312 @@
+"""ListCustomers over a million customers, for one owner, for departments of each level and for everybody, beside the
+best bare SQL for the same page: `python -m tests.benchmarks.scoped_lists`.
+
+The best is the faster one of two shapes that psycopg runs: a page of each employee's list merged, or a walk along the
+sort with a look at each customer's owners. Both only find the page's ids; the rpc also reads and carries the customers.
+"""
+
+import asyncio
+import csv
+import io
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import grpc
+import jwt
+import psycopg
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
+
+from deploy.local import postgres
+from deploy.local.ports import Port, free_port
+from deploy.local.process import Process
+from kejing.common.v1 import permission_pb2
+from kejing.customers.v1 import customers_service_pb2 as pb
+from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from kejing.customers.v1.import_pb2 import ColumnMapping, ImportStart, Mapping
+from kejing.identity.v1.events_pb2 import DepartmentFacts
+from services.customers import consumers
+from services.customers.api.customers import CustomersServicer
+from services.customers.storage.lists import SORTS
+from services.customers.storage.tables import metadata
+from services.shared.access.projection import put_departments
+from services.shared.db import Write
+from services.shared.db.migrate import upgrade
+from services.shared.db.paging import next_page_token
+from services.shared.rpc.tokens import AUDIENCE, ISSUER
+from services.shared.runtime import Service
+from services.shared.settings import ServiceSettings
+from tests.benchmarks.measure import percentile, print_table, timed
+from tests.support import many_customers as many
+from tests.support.many_customers import Size
+
+SIZE = Size()
+NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
+TODAY = date(2026, 11, 22)
+PAGE = 50
+CALLS = int(os.environ.get("KEJING_BENCH_CALLS", "20"))
+PASSWORD = "bench"
+PERMISSIONS: list[int] = [permission_pb2.PERMISSION_CUSTOMERS_READ, permission_pb2.PERMISSION_CUSTOMERS_IMPORT]
+KEY = Ed25519PrivateKey.generate()
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks, and the employees whose customers he sees; None: everybody's."""
+
+    id: UUID
+    employees: Sequence[UUID] | None
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": str(self.id), "sid": "bench", "exp": int(time.time()) + 7200}
+        token = jwt.encode(claims, KEY, algorithm="EdDSA", headers={"kid": "bench"})
+        return (("authorization", f"Bearer {token}"),)
+
+
+def department(level: int, number: int) -> Person:
+    theirs = many.members(level, number, SIZE)
+    head = many.head(level, number) if level < many.LEVELS else many.employee(next(n for n in theirs if n % 4))
+    return Person(head, [many.employee(n) for n in theirs])
+
+
+PEOPLE = {
+    "OWN": [Person(many.employee(n), [many.employee(n)]) for n in (0, 40, 80, 120)],
+    "level 5": [department(5, n) for n in (0, 9, 33, 77)],
+    "level 4": [department(4, n) for n in (0, 1)],
+    "level 3": [department(3, n) for n in (0, 1)],
+    "level 2": [department(2, n) for n in (0, 1)],
+    "level 1": [department(1, 0)],
+    "ALL": [Person(many.sees_all(), None)],
+    "level 3, newest": [department(3, many.newest(3))],
+    "level 2, newest": [department(2, many.newest(2))],
+}
+
+
+class Bare:
+    """The shapes of SQL, by psycopg, on prepared statements."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+        self._arrays: dict[UUID, str] = {}
+
+    async def page(self, shape: str, who: Person, sort: str, tag: str, after: Sequence[Any] | None) -> list[Any]:
+        column = SORTS[sort].column
+        table = "owned_customers" if shape == "merge" else "customer_tags" if tag else "customers"
+        id_ = "id" if table == "customers" else "customer_id"
+        where = [f"contract_end_key >= '{TODAY}'", *([f"tag = '{tag}'"] if table != "customers" else [])]
+        valid = f"valid_from <= '{TODAY}' and valid_to >= '{TODAY}'"
+        if after:
+            where.append(f"({column}, {id_}) > (%(key)s, %(id)s)")
+        if shape == "walk" and who.employees is not None:
+            where.append(
+                f"""(select true from kit.customer_access a where a.customer_id = s.{id_}
+                and a.employee_id = any(%(employees)s::uuid[]) and {valid} limit 1)"""
+            )
+        rows = f"select {column} as key, {id_} as id from {table} s where {' and '.join(where)}"
+        order = f"order by {column}, {id_} limit {PAGE + 1}"
+        query = f"{rows} {order}"
+        if shape == "merge":
+            query = f"""select distinct key, id from unnest(%(employees)s::uuid[]) e (employee)
+                cross join lateral ({rows} and employee_id = employee and {valid} {order}) l
+                order by key, id limit {PAGE + 1}"""
+        values: dict[str, Any] = {"key": after[0], "id": after[1]} if after else {}
+        if who.employees is not None:
+            array = self._arrays.setdefault(who.id, f"{{{','.join(map(str, who.employees))}}}")
+            values["employees"] = array
+        return await (await self._connection.execute(query.encode(), values, prepare=True)).fetchall()
+
+    async def best(self, who: Person, sort: str, tag: str, after: Sequence[Any] | None) -> str:
+        """The faster shape for this page."""
+        found: dict[str, float] = {}
+        for shape in ("walk",) if who.employees is None else ("merge", "walk"):
+            try:
+                took = [await timed(lambda: self.page(shape, who, sort, tag, after)) for _ in range(4)]  # noqa: B023
+            except psycopg.errors.QueryCanceled:
+                continue
+            found[shape] = min(took)
+        return min(found, key=found.__getitem__)
+
+    async def middle(self, who: Person, sort: str, tag: str) -> list[Any]:
+        """(value, id) of a customer in the middle of the list, or of that of one of the employees."""
+        column = SORTS[sort].column
+        if who.employees is None:
+            pick = f"select {column}, customer_id from owned_customers where tag = '{tag}' limit 1000"
+        else:
+            pick = f"""select {column}, customer_id from owned_customers
+                       where tag = '{tag}' and employee_id = '{who.employees[0]}'"""
+        middle = f"""select * from ({pick}) l order by 1, 2
+                     offset (select count(*) / 2 from ({pick}) n) limit 1"""
+        rows = await (await self._connection.execute(middle.encode())).fetchall()
+        return list(rows[0]) if rows else [SORTS[sort].first, UUID(int=0)]
+
+
+@asynccontextmanager
+async def million() -> AsyncIterator[str]:
+    """URL of a filled database of a server of its own, with the settings that people have."""
+    with tempfile.TemporaryDirectory(prefix="kejing-bench-") as folder:
+        Path(folder).chmod(0o755)
+        home, port = Path(folder, "postgres"), Port("postgres", "sql", free_port())
+        home.mkdir()
+        process = await Process.start(postgres.program(home, port, Path(folder, "log"), PASSWORD))
+        try:
+            await process.wait_ready()
+            await asyncio.to_thread(postgres.provision, port.number, PASSWORD, {"customers": PASSWORD})
+            url = postgres.database_url("customers", PASSWORD, port.number)
+            await asyncio.to_thread(upgrade, url, "services.customers.storage")
+            started = time.perf_counter()
+            with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+                await asyncio.to_thread(many.fill, connection, SIZE, PERMISSIONS)
+            took = time.perf_counter() - started
+            print(f"{SIZE.customers:,} customers of {SIZE.employees:,} employees loaded in {took:.0f} s", flush=True)  # noqa: T201
+            yield url
+        finally:
+            await process.stop()
+
+
+@asynccontextmanager
+async def serving(url: str) -> AsyncIterator[Service]:
+    """The service as it is, but that it knows the employees' key by itself; without identity and NATS."""
+    nowhere = f"127.0.0.1:{free_port()}"
+    settings = ServiceSettings(
+        bind="127.0.0.1:0", identity_address=nowhere, customers_address=nowhere, machine_key_file=Path(os.devnull),
+        nats_url=SecretStr(f"nats://{nowhere}"), database_url=SecretStr(url),
+    )  # fmt: skip
+    zone = settings.business_time_zone
+    service = Service("customers", settings, lambda: NOW, metadata, consumers.handlers(zone), knows_owners=False)
+
+    async def keys() -> dict[str, Any]:
+        return {"bench": KEY.public_key()}
+
+    service.offer(CustomersServicer(service.db, lambda: NOW, zone), public_keys=keys)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+
+
+async def measure(stub: Any, bare: Bare) -> None:
+    for tag in ("", *many.TAGS):
+        rows = []
+        for name, people in PEOPLE.items():
+            for sort in SORTS:
+                cells: list[str] = []
+                for deep in (False, True):
+                    cells += await cell(stub, bare, people, sort, tag, deep=deep)
+                rows.append([name, sort.lower(), *cells])
+        title = (
+            f"ListCustomers, page of {PAGE}, tag {tag or '(none)'}: p50 / p95 in ms (p95 at most 3 × or 5 ms above, 20)"
+        )
+        print_table(title, ["sees", "sort", "first", "bare", "", "deep", "bare", ""], rows)
+
+
+async def cell(stub: Any, bare: Bare, people: Sequence[Person], sort: str, tag: str, *, deep: bool) -> list[str]:
+    """Ours, the best bare shape's, and whether the bound holds."""
+    asked = []
+    for who in people:
+        request = pb.ListCustomersRequest(sort=pb.CustomerSort.Value(f"CUSTOMER_SORT_{sort}"), tag=tag)
+        after = await bare.middle(who, sort, tag) if deep else None
+        if after:
+            request.page_token = next_page_token(request, after)
+        asked.append((who, request, who.metadata, after, await bare.best(who, sort, tag, after)))
+    ours: list[float] = []
+    theirs: list[float] = []
+    for number in range(CALLS + 12):  # a statement is prepared, and planned once for all values, after ten calls
+        who, request, metadata, after, shape = asked[number % len(asked)]
+        one = await timed(lambda: stub.ListCustomers(request, metadata=metadata))  # noqa: B023
+        other = await timed(lambda: bare.page(shape, who, sort, tag, after))  # noqa: B023
+        if number >= 12:
+            ours.append(one)
+            theirs.append(other)
+    mine, best = percentile(ours, 0.95), percentile(theirs, 0.95)
+    holds = mine <= min(20.0, max(3 * best, best + 5))
+    shapes = "/".join(sorted({shape for *_, shape in asked}))
+    return [
+        f"{min(ours):.1f} / {percentile(ours, 0.5):.1f} / {mine:.1f}",
+        f"{min(theirs):.1f} / {percentile(theirs, 0.5):.1f} / {best:.1f} {shapes}",
+        "" if holds else "OVER",
+    ]
+
+
+async def changes(stub: Any, service: Service, bare: psycopg.AsyncConnection[Any]) -> None:
+    """How long a change of one owner, and the move of a department, take until lists show them."""
+    external = (await (await bare.execute("select external_id from customers limit 1")).fetchall())[0][0]
+    taker = Person(many.employee(4), [])  # sees what he owns
+    everybody = Person(many.sees_all(), None)
+    columns = {name: ColumnMapping(column=name) for name in ("customer_external_id", "role", "login")}
+    file = io.StringIO()
+    csv.writer(file).writerows([list(columns), [external, "CSM", "e4"]])
+    start = ImportStart(request_id=str(uuid4()), source="bench", mapping=Mapping(columns=columns))
+    parts = [pb.ImportOwnersRequest(start=start), pb.ImportOwnersRequest(data=file.getvalue().encode())]
+
+    async def shows(who: Person, owner: int) -> int:
+        request = pb.CountCustomersRequest(owner_id=str(many.employee(owner)))
+        return int((await stub.CountCustomers(request, metadata=who.metadata)).customers)
+
+    before = await shows(taker, 4)
+    importing = await timed(lambda: stub.ImportOwners(iter(parts), metadata=everybody.metadata))
+    looking = await timed(lambda: shows(taker, 4))
+    after = await shows(taker, 4)
+    rows = [["owner of 1 customer: import answered", f"{importing:.0f} ms"],
+            ["shown in his list", f"at once ({before} → {after}), counted in {looking:.0f} ms"]]  # fmt: skip
+
+    head, moved = department(3, 1), many.members(4, 0, SIZE)
+    before = await shows(head, moved[0])  # those that somebody of his owns as well
+    path = [many.department(level, number) for level, number in ((1, 0), (2, 0), (3, 1), (4, 0))]
+    facts = [DepartmentFacts(id=str(path[-1]), path=map(str, path), version=2)]
+    for number in range(many.BRANCHES):
+        below = many.department(5, number)
+        facts.append(DepartmentFacts(id=str(below), path=map(str, [*path, below]), version=2))
+    async with service.db.transaction(actor="machine:bench") as write:
+        earlier = await written(write)  # of what the connection did before, too
+        await put_departments(write, facts)
+        now = await written(write)
+    more = {table: count - earlier.get(table, 0) for table, count in now.items()}
+    touched = ", ".join(f"{table} {count}" for table, count in more.items() if count)
+    started = time.perf_counter()
+    async with asyncio.timeout(10):
+        while await shows(head, moved[0]) == before:
+            await asyncio.sleep(0.01)
+    took = (time.perf_counter() - started) * 1000
+    rows += [[f"department of {len(moved)} employees moved: rows written", touched],
+             ["its new head sees their customers after", f"{took:.0f} ms"]]  # fmt: skip
+    print_table("Changes, until lists show them", ["change", ""], rows)
+
+
+async def written(write: Write) -> dict[str, int]:
+    """Rows written, by table."""
+    rows = await write.connection.exec_driver_sql(
+        """select schemaname || '.' || relname as name, n_tup_ins + n_tup_upd + n_tup_del as count
+           from pg_stat_xact_user_tables
+           where n_tup_ins + n_tup_upd + n_tup_del > 0 order by 1"""
+    )
+    return {row["name"]: row["count"] for row in rows.mappings()}
+
+
+async def run() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # a line a call, and NATS
+    async with million() as url, serving(url) as service:
+        connection = await psycopg.AsyncConnection.connect(url.replace("+psycopg", ""), autocommit=True)
+        await connection.execute("set statement_timeout = '3s'")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{service.server.port}") as channel:
+            stub: Any = CustomersServiceStub(channel)
+            await measure(stub, Bare(connection))
+            await changes(stub, service, connection)
+        await connection.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(run())
+    sys.stdout.flush()

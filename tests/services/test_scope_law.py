@@ -1,0 +1,269 @@
+"""The law of scope: every list, get, count and metric of every service shows an employee exactly what is his."""
+
+import importlib
+from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from kejing.common.v1 import options_pb2
+from kejing.customers.v1 import customers_service_pb2 as customers
+from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from kejing.health.v1 import alerts_service_pb2, health_service_pb2, metrics_service_pb2
+from kejing.health.v1.alerts_service_pb2_grpc import AlertsServiceStub
+from kejing.health.v1.health_service_pb2_grpc import HealthServiceStub
+from kejing.health.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from kejing.notifications.v1 import inbox_service_pb2
+from kejing.notifications.v1.inbox_service_pb2_grpc import InboxServiceStub
+from kejing.revenue.v1 import orders_service_pb2, revenue_service_pb2
+from kejing.revenue.v1.orders_service_pb2_grpc import OrdersServiceStub
+from kejing.revenue.v1.revenue_service_pb2_grpc import RevenueServiceStub
+from kejing.tasks.v1 import follow_ups_service_pb2, process_records_service_pb2, tasks_service_pb2
+from kejing.tasks.v1.follow_ups_service_pb2_grpc import FollowUpsServiceStub
+from kejing.tasks.v1.process_records_service_pb2_grpc import ProcessRecordsServiceStub
+from kejing.tasks.v1.tasks_service_pb2_grpc import TasksServiceStub
+from tests.support.organisation import (
+    OWNER_ROLES,
+    PRICE,
+    READS,
+    Organisation,
+    Ownership,
+    Plan,
+    business_today,
+    make_organisation,
+)
+from tests.support.services import RunningServices
+
+DEPARTMENTS, EMPLOYEES, CUSTOMERS = 4, 5, 6
+# Without shrinking: an organisation takes seconds to arrange.
+FEW = settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+FIRST, LAST = date.min, date.max
+PROTOS = Path(__file__).parents[2] / "protos"
+
+# What is about no customer: catalogues, rules and runs of all customers together.
+OF_NO_CUSTOMER = {
+    "ListThemes", "GetProcessDefinition", "ListProcessDefinitions", "GetRuleSet", "ListRuleSets", "ListMetrics",
+    "GetEvaluation", "ListAlertSubscriptions",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+async def organisation(services: RunningServices) -> Organisation:
+    return await make_organisation(services, DEPARTMENTS, EMPLOYEES, CUSTOMERS)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    today = business_today()
+    near = st.sampled_from([FIRST, today - timedelta(days=40), today - timedelta(days=9), today + timedelta(days=9)])
+    far = st.sampled_from([today - timedelta(days=9), today + timedelta(days=9), LAST])
+    ownership = st.builds(Ownership, st.integers(0, EMPLOYEES - 1), near, far).filter(lambda o: o.first <= o.last)
+    return Plan(
+        parents=[draw(st.integers(-1, number - 1)) for number in range(DEPARTMENTS)],
+        places=draw(st.lists(st.integers(0, DEPARTMENTS - 1), min_size=EMPLOYEES, max_size=EMPLOYEES)),
+        scopes=draw(
+            st.lists(st.sampled_from(["OWN", "DEPARTMENT", "ALL"]), min_size=EMPLOYEES, max_size=EMPLOYEES).filter(
+                lambda scopes: len(set(scopes)) > 1
+            )
+        ),
+        owners={(customer, role): draw(ownership) for customer in range(CUSTOMERS) for role in OWNER_ROLES},
+    )
+
+
+class Eyes:
+    """What one employee is shown, rpc by rpc; customers as their places in the organisation."""
+
+    def __init__(self, organisation: Organisation, employee: int) -> None:
+        self._all = organisation
+        self._employee = employee
+        self._places = {customer_id: place for place, customer_id in enumerate(organisation.customers)}
+        self.tried: set[str] = set()
+
+    async def look(self) -> dict[str, set[int]]:
+        """What each rpc shows."""
+        self._customers = await self._stub(CustomersServiceStub)
+        self._tasks = await self._stub(TasksServiceStub)
+        self._follow_ups = await self._stub(FollowUpsServiceStub)
+        self._processes = await self._stub(ProcessRecordsServiceStub)
+        self._health = await self._stub(HealthServiceStub)
+        self._metrics = await self._stub(MetricsServiceStub)
+        self._alerts = await self._stub(AlertsServiceStub)
+        self._orders = await self._stub(OrdersServiceStub)
+        self._revenue = await self._stub(RevenueServiceStub)
+        self._inbox = await self._stub(InboxServiceStub)
+        return {**await self._lists(), **await self._gets()}
+
+    async def counts(self) -> dict[str, float]:
+        """What each count and sum says, as a number of customers."""
+        return await self._counted()
+
+    async def _stub(self, stub_class: Any) -> Any:
+        return await self._all.stub(stub_class, self._employee)
+
+    async def _lists(self) -> dict[str, set[int]]:
+        seen: dict[str, set[int]] = {}
+        views = customers.CUSTOMER_VIEW_ALL, customers.CUSTOMER_VIEW_CHURNED
+        for sort in customers.CustomerSort.values():
+            for descending in (False, True):
+                found: set[int] = set()
+                for view in views:
+                    sorted_ = customers.ListCustomersRequest(view=view, sort=sort, descending=descending)
+                    found |= await self._pages(self._customers.ListCustomers, sorted_, "customers", "id")
+                seen[f"ListCustomers {sort} {descending}"] = found
+        request = customers.BatchGetCustomersRequest(customer_ids=self._all.customers)
+        seen["BatchGetCustomers"] = self._mine(
+            (await self._call(self._customers.BatchGetCustomers, request)).customers, "id"
+        )
+        seen["ListTasks"] = await self._pages(self._tasks.ListTasks, tasks_service_pb2.ListTasksRequest(), "tasks")
+        asked = follow_ups_service_pb2.ListFollowUpsRequest()
+        seen["ListFollowUps"] = await self._pages(self._follow_ups.ListFollowUps, asked, "follow_ups")
+        running = process_records_service_pb2.ListProcessesRequest()
+        seen["ListProcesses"] = await self._pages(self._processes.ListProcesses, running, "processes")
+        seen["ListAlerts"] = await self._pages(
+            self._alerts.ListAlerts, alerts_service_pb2.ListAlertsRequest(), "alerts"
+        )
+        seen["ListOrders"] = await self._pages(
+            self._orders.ListOrders, orders_service_pb2.ListOrdersRequest(), "orders"
+        )
+        month = revenue_service_pb2.GetMrrBreakdownRequest(month=f"{business_today():%Y-%m}")
+        seen["GetMrrBreakdown"] = await self._pages(self._revenue.GetMrrBreakdown, month, "orders")
+        seen["ListInbox"] = await self._pages(self._inbox.ListInbox, inbox_service_pb2.ListInboxRequest(), "items")
+        return seen
+
+    async def _gets(self) -> dict[str, set[int]]:
+        made = self._all
+        tasks, records = tasks_service_pb2, process_records_service_pb2
+        health, orders, revenue = health_service_pb2, orders_service_pb2, revenue_service_pb2
+        asked: list[tuple[Callable[..., Awaitable[Any]], Callable[[int], Any]]] = [
+            (self._customers.GetCustomer, lambda i: customers.GetCustomerRequest(customer_id=made.customers[i])),
+            (self._customers.ListContacts, lambda i: customers.ListContactsRequest(customer_id=made.customers[i])),
+            (self._customers.ListOwners, lambda i: customers.ListOwnersRequest(customer_id=made.customers[i])),
+            (self._tasks.GetTask, lambda i: tasks.GetTaskRequest(task_id=made.tasks[i])),
+            (self._tasks.ListPostponements, lambda i: tasks.ListPostponementsRequest(task_id=made.tasks[i])),
+            (self._follow_ups.GetFollowUp,
+             lambda i: follow_ups_service_pb2.GetFollowUpRequest(follow_up_id=made.follow_ups[i])),
+            (self._processes.GetProcess, lambda i: records.GetProcessRequest(process_id=made.processes[i])),
+            (self._processes.ListTransitions, lambda i: records.ListTransitionsRequest(process_id=made.processes[i])),
+            (self._health.GetHealth, lambda i: health.GetHealthRequest(customer_id=made.customers[i])),
+            (self._health.ListHealthHistory, lambda i: health.ListHealthHistoryRequest(customer_id=made.customers[i])),
+            (self._metrics.GetUsage, lambda i: metrics_service_pb2.GetUsageRequest(customer_id=made.customers[i])),
+            (self._orders.GetOrder, lambda i: orders.GetOrderRequest(order_id=made.orders[i])),
+            (self._revenue.GetMrr,
+             lambda i: revenue.GetMrrRequest(month=f"{business_today():%Y-%m}", customer_id=made.customers[i])),
+        ]  # fmt: skip
+        return {self._name(rpc): {i for i in range(CUSTOMERS) if await self._shown(rpc, request(i))}
+                for rpc, request in asked}  # fmt: skip
+
+    async def _counted(self) -> dict[str, float]:
+        total = 0
+        for view in (customers.CUSTOMER_VIEW_ALL, customers.CUSTOMER_VIEW_CHURNED):
+            total += (
+                await self._call(self._customers.CountCustomers, customers.CountCustomersRequest(view=view))
+            ).customers
+        month = f"{business_today():%Y-%m}"
+        mrr = (await self._call(self._revenue.GetMrr, revenue_service_pb2.GetMrrRequest(month=month))).mrr
+        asked = revenue_service_pb2.ListMrrRequest(from_month=month, to_month=month)
+        [listed] = (await self._call(self._revenue.ListMrr, asked)).months
+        spread = await self._call(self._health.GetHealthDistribution, health_service_pb2.GetHealthDistributionRequest())
+        return {
+            "CountCustomers": total,
+            "GetHealthDistribution": sum(count.customers for count in spread.distribution.counts),
+            "GetMrr": sum(total.mrr.units for total in mrr.totals if total.mrr.currency_code == "NZD") / PRICE,
+            "ListMrr": sum(total.customers for total in listed.totals if total.mrr.currency_code == "NZD"),
+            "CountUnread": (await self._call(self._inbox.CountUnread, inbox_service_pb2.CountUnreadRequest())).unread,
+        }
+
+    async def _pages(self, rpc: Any, request: Any, items: str, key: str = "customer_id") -> set[int]:
+        seen: set[int] = set()
+        request.page_size = 4
+        while True:
+            answer = await self._call(rpc, request)
+            seen |= self._mine(getattr(answer, items), key)
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return seen
+
+    def _mine(self, items: Any, key: str) -> set[int]:
+        """The places of the customers that the items are about; -1 for one that is not of this organisation."""
+        return {self._places.get(getattr(item, key), -1) for item in items}
+
+    async def _shown(self, rpc: Any, request: Any) -> bool:
+        try:
+            await self._call(rpc, request)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    async def _call(self, rpc: Any, request: Any) -> Any:
+        self.tried.add(self._name(rpc))
+        return await rpc(request)
+
+    @staticmethod
+    def _name(rpc: Any) -> str:
+        method = rpc._method
+        return str((method.decode() if isinstance(method, bytes) else method).rpartition("/")[2])
+
+
+@FEW
+@given(plans())
+async def test_everything_that_is_shown_is_exactly_what_is_in_scope(organisation: Organisation, plan: Plan) -> None:
+    await organisation.arrange(plan)
+    for employee in range(EMPLOYEES):
+        eyes = Eyes(organisation, employee)
+        mine = plan.in_scope(employee, CUSTOMERS, business_today())
+        for rpc, seen in (await eyes.look()).items():
+            # Whoever sees all sees other organisations' customers too, which other tests made.
+            assert seen - ({-1} if plan.scopes[employee] == "ALL" else set()) == mine, (rpc, employee, plan)
+        if plan.scopes[employee] != "ALL":
+            for rpc, count in (await eyes.counts()).items():
+                assert count == len(mine), (rpc, employee, plan)
+        missing = customer_reads() - eyes.tried
+        assert not missing or plan.scopes[employee] == "ALL", f"the law doesn't try {sorted(missing)}"
+
+
+async def test_a_change_shows_nothing_beyond_what_was_and_what_will_be(organisation: Organisation) -> None:
+    owners = {(customer, "CSM"): Ownership(customer % 2, FIRST, LAST) for customer in range(CUSTOMERS)}
+    nobody = {(customer, role): Ownership(4, FIRST, LAST) for customer in range(CUSTOMERS) for role in OWNER_ROLES[1:]}
+    scopes = ["OWN", "OWN", "DEPARTMENT", "OWN", "OWN"]
+    before = Plan([-1, -1, -1, -1], [0, 1, 2, 3, 3], scopes, owners | nobody)
+    after = Plan([2, -1, -1, -1], [0, 1, 2, 3, 3], scopes, owners | nobody)  # department 0 moves below 2, the manager's
+    await organisation.arrange(before)
+    await organisation.arrange(after)
+    allowed = before.in_scope(2, CUSTOMERS, business_today()) | after.in_scope(2, CUSTOMERS, business_today())
+    assert before.in_scope(2, CUSTOMERS, business_today()) != after.in_scope(2, CUSTOMERS, business_today())
+    await organisation.arrange(before)
+    moving = organisation.in_background(after)
+    eyes = Eyes(organisation, 2)
+    while not moving.done():
+        for rpc, seen in (await eyes.look()).items():
+            assert seen <= allowed, rpc
+    await moving
+    for rpc, seen in (await eyes.look()).items():
+        assert seen == after.in_scope(2, CUSTOMERS, business_today()), rpc
+
+
+def customer_reads() -> set[str]:
+    """Every rpc by which people read what belongs to customers."""
+    found = set()
+    for path in sorted(PROTOS.glob("kejing/**/*_service.proto")):
+        name = path.relative_to(PROTOS).with_suffix("").as_posix().replace("/", ".")
+        for service in importlib.import_module(f"{name}_pb2").DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                access = method.GetOptions().Extensions[options_pb2.access]
+                if (access.permission in READS or service.name == "InboxService") and not method.name.startswith(
+                    ("Mark", "Deliver")
+                ):
+                    found.add(method.name)
+    return found - OF_NO_CUSTOMER
