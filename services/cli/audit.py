@@ -9,6 +9,8 @@ import typer
 from services.cli.failure import CommandFailed
 from services.cli.options import ME, As, Json, Page, Size
 
+VERIFY_SECONDS = 3600.0
+"""A million records take about a minute."""
 WIDEST = 160
 """So many characters of a change stand in a table; --json has all."""
 
@@ -66,10 +68,12 @@ def verify_audit(login: As = ME, as_json: Json = False) -> None:
     The head of a chain, kept elsewhere, proves later that nothing was cut off at its end.
     """
     from kejing.identity.v1.audit_service_pb2 import VerifyAuditRequest
-    from services.cli.organisation import call
+    from services.cli.client import connect
+    from services.cli.organisation import stub
     from services.cli.output import show
 
-    answer = call(login, "Audit", "VerifyAudit", VerifyAuditRequest())
+    with connect(login) as kejing:
+        answer = stub(kejing, "Audit").VerifyAudit(VerifyAuditRequest(), timeout=VERIFY_SECONDS)
     shown: dict[str, Any] = {
         "service": "service", "chain": lambda row: "whole" if row.whole else f"BROKEN at block {row.broken_block}",
         "blocks": "blocks", "records": "records", "head": "head",

@@ -3,20 +3,22 @@ best bare SQL for the same page: `python -m tests.benchmarks.scoped_lists`.
 
 The best is the faster one of two shapes that psycopg runs: a page of each employee's list merged, or a walk along the
 sort with a look at each customer's owners. Both only find the page's ids; the rpc also reads and carries the customers.
+An rpc may take 3 times as long or 5 ms longer, whichever is more, and 20 ms. Of each side the quietest of a few rounds
+counts, for the machine may have other things to do.
 """
 
 import asyncio
 import csv
 import io
-import logging
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,9 +26,8 @@ from uuid import UUID, uuid4
 import grpc
 import jwt
 import psycopg
-import structlog
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import SecretStr
 
 from deploy.local import postgres
 from deploy.local.ports import Port, free_port
@@ -36,26 +37,24 @@ from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from kejing.customers.v1.import_pb2 import ColumnMapping, ImportStart, Mapping
 from kejing.identity.v1.events_pb2 import DepartmentFacts
-from services.customers import consumers
-from services.customers.api.customers import CustomersServicer
 from services.customers.storage.lists import SORTS
 from services.customers.storage.tables import metadata
+from services.shared.access.ids import Ids
 from services.shared.access.projection import put_departments
-from services.shared.db import Write
+from services.shared.db import Database, Write
 from services.shared.db.migrate import upgrade
 from services.shared.db.paging import next_page_token
 from services.shared.rpc.tokens import AUDIENCE, ISSUER
-from services.shared.runtime import Service
-from services.shared.settings import ServiceSettings
 from tests.benchmarks.measure import percentile, print_table, timed
+from tests.benchmarks.scoped_server import KEY_ID, NOW
 from tests.support import many_customers as many
 from tests.support.many_customers import Size
 
 SIZE = Size()
-NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
 TODAY = date(2026, 11, 22)
 PAGE = 50
-CALLS = int(os.environ.get("KEJING_BENCH_CALLS", "20"))
+CALLS = int(os.environ.get("KEJING_BENCH_CALLS", "40"))
+ROUNDS = 3
 PASSWORD = "bench"
 PERMISSIONS: list[int] = [permission_pb2.PERMISSION_CUSTOMERS_READ, permission_pb2.PERMISSION_CUSTOMERS_IMPORT]
 KEY = Ed25519PrivateKey.generate()
@@ -66,23 +65,23 @@ class Person:
     """Who asks, and the employees whose customers he sees; None: everybody's."""
 
     id: UUID
-    employees: Sequence[UUID] | None
+    employees: Ids | None
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": str(self.id), "sid": "bench", "exp": int(time.time()) + 7200}
-        token = jwt.encode(claims, KEY, algorithm="EdDSA", headers={"kid": "bench"})
+        token = jwt.encode(claims, KEY, algorithm="EdDSA", headers={"kid": KEY_ID})
         return (("authorization", f"Bearer {token}"),)
 
 
 def department(level: int, number: int) -> Person:
     theirs = many.members(level, number, SIZE)
     head = many.head(level, number) if level < many.LEVELS else many.employee(next(n for n in theirs if n % 4))
-    return Person(head, [many.employee(n) for n in theirs])
+    return Person(head, Ids(many.employee(n) for n in theirs))
 
 
 PEOPLE = {
-    "OWN": [Person(many.employee(n), [many.employee(n)]) for n in (0, 40, 80, 120)],
+    "OWN": [Person(many.employee(n), Ids([many.employee(n)])) for n in (0, 40, 80, 120)],
     "level 5": [department(5, n) for n in (0, 9, 33, 77)],
     "level 4": [department(4, n) for n in (0, 1)],
     "level 3": [department(3, n) for n in (0, 1)],
@@ -99,7 +98,6 @@ class Bare:
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
-        self._arrays: dict[UUID, str] = {}
 
     async def page(self, shape: str, who: Person, sort: str, tag: str, after: Sequence[Any] | None) -> list[Any]:
         column = SORTS[sort].column
@@ -112,19 +110,18 @@ class Bare:
         if shape == "walk" and who.employees is not None:
             where.append(
                 f"""(select true from kit.customer_access a where a.customer_id = s.{id_}
-                and a.employee_id = any(%(employees)s::uuid[]) and {valid} limit 1)"""
+                and a.employee_id = any(%(employees)s) and {valid} limit 1)"""
             )
         rows = f"select {column} as key, {id_} as id from {table} s where {' and '.join(where)}"
         order = f"order by {column}, {id_} limit {PAGE + 1}"
         query = f"{rows} {order}"
         if shape == "merge":
-            query = f"""select distinct key, id from unnest(%(employees)s::uuid[]) e (employee)
+            query = f"""select distinct key, id from unnest(%(employees)s) e (employee)
                 cross join lateral ({rows} and employee_id = employee and {valid} {order}) l
                 order by key, id limit {PAGE + 1}"""
         values: dict[str, Any] = {"key": after[0], "id": after[1]} if after else {}
         if who.employees is not None:
-            array = self._arrays.setdefault(who.id, f"{{{','.join(map(str, who.employees))}}}")
-            values["employees"] = array
+            values["employees"] = who.employees
         return await (await self._connection.execute(query.encode(), values, prepare=True)).fetchall()
 
     async def best(self, who: Person, sort: str, tag: str, after: Sequence[Any] | None) -> str:
@@ -176,29 +173,23 @@ async def million() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serving(url: str) -> AsyncIterator[Service]:
-    """The service as it is, but that it knows the employees' key by itself; without identity and NATS."""
-    nowhere = f"127.0.0.1:{free_port()}"
-    settings = ServiceSettings(
-        bind="127.0.0.1:0", identity_address=nowhere, customers_address=nowhere, machine_key_file=Path(os.devnull),
-        nats_url=SecretStr(f"nats://{nowhere}"), database_url=SecretStr(url),
-    )  # fmt: skip
-    zone = settings.business_time_zone
-    service = Service("customers", settings, lambda: NOW, metadata, consumers.handlers(zone), knows_owners=False)
-
-    async def keys() -> dict[str, Any]:
-        return {"bench": KEY.public_key()}
-
-    service.offer(CustomersServicer(service.db, lambda: NOW, zone), public_keys=keys)
-    await service.start()
-    try:
-        yield service
-    finally:
-        await service.stop()
+async def serving(url: str) -> AsyncIterator[Any]:
+    """A stub of the service, which runs in a process of its own, as it does for people."""
+    port = free_port()
+    key = KEY.public_key().public_bytes_raw().hex()
+    command = [sys.executable, "-m", "tests.benchmarks.scoped_server", url, str(port), key]
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log) as server:
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                await asyncio.wait_for(channel.channel_ready(), 30)
+                yield CustomersServiceStub(channel)
+        finally:
+            server.terminate()
 
 
-async def measure(stub: Any, bare: Bare) -> None:
-    for tag in ("", *many.TAGS):
+async def measure(stub: Any, bare: Bare, tags: Sequence[str] = ("", *many.TAGS)) -> None:
+    verdicts: list[str] = []
+    for tag in tags:
         rows = []
         for name, people in PEOPLE.items():
             for sort in SORTS:
@@ -206,14 +197,15 @@ async def measure(stub: Any, bare: Bare) -> None:
                 for deep in (False, True):
                     cells += await cell(stub, bare, people, sort, tag, deep=deep)
                 rows.append([name, sort.lower(), *cells])
-        title = (
-            f"ListCustomers, page of {PAGE}, tag {tag or '(none)'}: p50 / p95 in ms (p95 at most 3 × or 5 ms above, 20)"
-        )
-        print_table(title, ["sees", "sort", "first", "bare", "", "deep", "bare", ""], rows)
+        part = ["p95", "bare", "at most", ""]
+        title = f"ListCustomers, page of {PAGE}, tag {tag or '(none)'}; first page, then one deep in the list; ms"
+        print_table(title, ["sees", "sort", *part, *part], rows)
+        verdicts += [row[place] for row in rows for place in (5, 9)]
+    print(f"the bound holds for {verdicts.count('holds')} of {len(verdicts)} pages", flush=True)  # noqa: T201
 
 
 async def cell(stub: Any, bare: Bare, people: Sequence[Person], sort: str, tag: str, *, deep: bool) -> list[str]:
-    """Ours, the best bare shape's, and whether the bound holds."""
+    """Ours, the best bare shape's, what we may take, and whether that holds."""
     asked = []
     for who in people:
         request = pb.ListCustomersRequest(sort=pb.CustomerSort.Value(f"CUSTOMER_SORT_{sort}"), tag=tag)
@@ -221,29 +213,27 @@ async def cell(stub: Any, bare: Bare, people: Sequence[Person], sort: str, tag: 
         if after:
             request.page_token = next_page_token(request, after)
         asked.append((who, request, who.metadata, after, await bare.best(who, sort, tag, after)))
-    ours: list[float] = []
-    theirs: list[float] = []
-    for number in range(CALLS + 12):  # a statement is prepared, and planned once for all values, after ten calls
-        who, request, metadata, after, shape = asked[number % len(asked)]
-        one = await timed(lambda: stub.ListCustomers(request, metadata=metadata))  # noqa: B023
-        other = await timed(lambda: bare.page(shape, who, sort, tag, after))  # noqa: B023
-        if number >= 12:
-            ours.append(one)
-            theirs.append(other)
-    mine, best = percentile(ours, 0.95), percentile(theirs, 0.95)
-    holds = mine <= min(20.0, max(3 * best, best + 5))
-    shapes = "/".join(sorted({shape for *_, shape in asked}))
-    return [
-        f"{min(ours):.1f} / {percentile(ours, 0.5):.1f} / {mine:.1f}",
-        f"{min(theirs):.1f} / {percentile(theirs, 0.5):.1f} / {best:.1f} {shapes}",
-        "" if holds else "OVER",
-    ]
+
+    async def one_round(calls: int) -> tuple[float, float]:
+        ours: list[float] = []
+        theirs: list[float] = []
+        for number in range(calls):
+            who, request, metadata, after, shape = asked[number % len(asked)]
+            ours.append(await timed(lambda: stub.ListCustomers(request, metadata=metadata)))  # noqa: B023
+            theirs.append(await timed(lambda: bare.page(shape, who, sort, tag, after)))  # noqa: B023
+        return percentile(ours, 0.95), percentile(theirs, 0.95)
+
+    await one_round(12)  # a statement is prepared, and planned once for all values, after ten calls
+    rounds = [await one_round(CALLS) for _ in range(ROUNDS)]
+    mine, best = (min(side) for side in zip(*rounds, strict=True))
+    most = min(20.0, max(3 * best, best + 5))
+    return [f"{mine:.1f}", f"{best:.1f}", f"{most:.1f}", "holds" if mine <= most else "MISSES"]
 
 
-async def changes(stub: Any, service: Service, bare: psycopg.AsyncConnection[Any]) -> None:
+async def changes(stub: Any, url: str, bare: psycopg.AsyncConnection[Any]) -> None:
     """How long a change of one owner, and the move of a department, take until lists show them."""
     external = (await (await bare.execute("select external_id from customers limit 1")).fetchall())[0][0]
-    taker = Person(many.employee(4), [])  # sees what he owns
+    taker = Person(many.employee(4), Ids())  # sees what he owns
     everybody = Person(many.sees_all(), None)
     columns = {name: ColumnMapping(column=name) for name in ("customer_external_id", "role", "login")}
     file = io.StringIO()
@@ -269,7 +259,8 @@ async def changes(stub: Any, service: Service, bare: psycopg.AsyncConnection[Any
     for number in range(many.BRANCHES):
         below = many.department(5, number)
         facts.append(DepartmentFacts(id=str(below), path=map(str, [*path, below]), version=2))
-    async with service.db.transaction(actor="machine:bench") as write:
+    db = Database(url, lambda: NOW, metadata)
+    async with db.transaction(actor="machine:bench") as write:
         earlier = await written(write)  # of what the connection did before, too
         await put_departments(write, facts)
         now = await written(write)
@@ -296,17 +287,14 @@ async def written(write: Write) -> dict[str, int]:
 
 
 async def run() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # a line a call, and NATS
-    async with million() as url, serving(url) as service:
+    async with million() as url, serving(url) as stub:
         connection = await psycopg.AsyncConnection.connect(url.replace("+psycopg", ""), autocommit=True)
         await connection.execute("set statement_timeout = '3s'")
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{service.server.port}") as channel:
-            stub: Any = CustomersServiceStub(channel)
-            await measure(stub, Bare(connection))
-            await changes(stub, service, connection)
+        await measure(stub, Bare(connection))
+        await changes(stub, url, connection)
         await connection.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    uvloop.run(run())
     sys.stdout.flush()

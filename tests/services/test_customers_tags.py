@@ -4,9 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from kejing.customers.v1 import customers_service_pb2 as pb
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from services.shared.audit.tables import audit
 from tests.support.customers import bring, by_external_id, colleague, everything, fresh, own
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
@@ -121,3 +123,15 @@ async def test_tags_put_on_and_taken_off_at_once_leave_one_state(
 async def test_what_is_no_tag_is_refused(stub: Any, tag: str) -> None:
     answer = await refused(stub.TagCustomers(tagging(tag, ["00000000-0000-7000-8000-000000000000"])))
     assert (answer.code, set(answer.fields)) == ("INVALID_ARGUMENT", {"tag"})
+
+
+async def test_the_audit_tells_whose_tags_were_changed(services: RunningServices, stub: Any, keys: list[str]) -> None:
+    ids = await ids_of(services, keys)
+    one, many = tagging("one", ids[:1]), tagging("many", ids)
+    for request in (one, many):
+        await stub.TagCustomers(request)
+    query = select(audit).where(audit.c.request_id.in_([one.request_id, many.request_id])).order_by(audit.c.position)
+    async with services.db("customers").read() as read:
+        single, several = (await read.execute(query)).all()
+    assert (single.object_id, single.customer_id) == (ids[0], ids[0])
+    assert (several.customer_id, several.change["customer_ids"]) == ("", ids)

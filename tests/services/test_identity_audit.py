@@ -1,22 +1,30 @@
 """One query over who did what, in all services."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from kejing.identity.v1 import audit_service_pb2 as pb
-from kejing.identity.v1.audit_service_pb2_grpc import AuditServiceStub
+from kejing.identity.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
 from kejing.identity.v1.departments_service_pb2 import CreateDepartmentRequest
 from kejing.identity.v1.deputies_service_pb2_grpc import DeputiesServiceStub
 from kejing.identity.v1.employees_service_pb2 import GetMeRequest, UpdateEmployeeRequest
-from kejing.operations.v1.audit_pb2 import AuditFilter
+from kejing.operations.v1 import audit_records_service_pb2_grpc
+from kejing.operations.v1.audit_pb2 import AuditChain, AuditFilter
+from kejing.operations.v1.audit_records_service_pb2 import VerifyAuditChainResponse
+from services.identity.api.audit import AuditServicer
+from services.shared.audit.servicer import AuditRecordsServicer
 from services.shared.clock import utc_now
 from services.shared.rpc.client import ACTING_FOR
 from services.shared.rpc.wire import to_timestamp
 from tests.support.customers import bring
 from tests.support.eventually import eventually
 from tests.support.identity import People, deputyship, fresh
+from tests.support.peers import a_peer
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
@@ -155,6 +163,44 @@ async def test_the_chains_of_all_services_are_whole(services: RunningServices, a
         return bool(chains["identity"].records and chains["customers"].records and chains["identity"].head)
 
     await eventually(sealed)
+
+
+class LongChain(audit_records_service_pb2_grpc.AuditRecordsServiceServicer):
+    """Notes how long it might compute; and has not finished by then where `never`."""
+
+    def __init__(self, *, never: bool = False) -> None:
+        self.never = never
+        self.seconds = 0.0
+
+    async def VerifyAuditChain(self, request: Any, context: Any) -> VerifyAuditChainResponse:  # noqa: N802
+        self.seconds = context.time_remaining()
+        if self.never:
+            await asyncio.Event().wait()
+        return VerifyAuditChainResponse(chain=AuditChain(service="customers", whole=True))
+
+
+@asynccontextmanager
+async def verifying(services: RunningServices, chain: LongChain) -> AsyncIterator[Any]:
+    """AuditService beside a service with this chain."""
+    own = AuditRecordsServicer(services.db("identity"), "identity")
+    async with (
+        a_peer(audit_records_service_pb2_grpc.add_AuditRecordsServiceServicer_to_server, chain) as customers,
+        a_peer(add_AuditServiceServicer_to_server, AuditServicer(own, {"customers": customers})) as identity,
+    ):
+        yield AuditServiceStub(identity)
+
+
+async def test_a_long_chain_is_waited_for_as_long_as_the_caller_does(services: RunningServices) -> None:
+    async with verifying(services, chain := LongChain()) as audit:
+        await audit.VerifyAudit(pb.VerifyAuditRequest(), timeout=3000)
+    assert 2900 < chain.seconds < 3000
+
+
+async def test_a_chain_that_takes_longer_than_the_caller_waits_is_named(services: RunningServices) -> None:
+    async with verifying(services, LongChain(never=True)) as audit:
+        answer = await audit.VerifyAudit(pb.VerifyAuditRequest(), timeout=3)
+    assert list(answer.missing) == ["customers"]
+    assert [found.service for found in answer.chains] == ["identity"]
 
 
 async def test_wrong_conditions_are_named(audit: Any) -> None:

@@ -120,6 +120,14 @@ async def test_an_ended_session_is_heard_of_without_its_event(db: Database) -> N
         identity.ended.append(ended)
         await directory.hear_of_ended_sessions()
         assert await reason(directory.of(caller)) == "SESSION_REVOKED"
+        assert await directory.of(as_caller(ann))
+
+
+async def test_while_identity_is_away_what_is_known_of_sessions_holds(db: Database) -> None:
+    await tell_all(db)
+    nobody = channel(f"127.0.0.1:{free_port()}")
+    directory = Directory(db, utc_now, ZONE, None, ended_sessions_of_identity(nobody))
     with pytest.raises(Unavailable):
-        await directory.hear_of_ended_sessions()  # identity is away: what is known holds
-    assert await reason(directory.of(caller)) == "SESSION_REVOKED"
+        await directory.hear_of_ended_sessions()
+    assert await directory.of(as_caller(ann))
+    await nobody.close()

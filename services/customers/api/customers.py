@@ -120,6 +120,9 @@ class CustomersServicer(customers_service_pb2_grpc.CustomersServiceServicer):
         async with self._db.write(request) as write:
             if not write.first:
                 return pb.TagCustomersResponse(changed=await tags.remembered(write))
+            if write.doing:  # one of many stands in the record's list of them
+                write.doing.object_id = request.customer_ids[0] if len(ids) == 1 else ""
+                write.doing.customer_id = write.doing.object_id
             await one_at_a_time(write)
             known = await tags.lock(write, caller().scope, list(ids))
             if unknown := next((asked for id_, asked in ids.items() if id_ not in known), None):

@@ -29,7 +29,7 @@ LAST_CHARACTER = "\U0010ffff"
 LONGEST_NAME = 200
 FEW_EMPLOYEES = 250
 """Up to so many employees their lists are merged at once; beyond, a bounded walk is tried first."""
-WALKED_PAGES = 4
+WALKED_PAGES = 8
 """So many times the page's rows are walked at most, before the lists are merged."""
 LEAST_HEAD = 2
 """At least so many rows of each list are read."""

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from kejing.common.v1 import options_pb2
 
-LONGEST_LIST = 20
+LONGEST_LIST = 500
 """Of longer lists the audit keeps so many items and the length."""
 NONCE_BYTES = 12
 

@@ -62,8 +62,8 @@ def test_words_stand_for_the_values_of_enums_and_numbers_for_those_that_are_unkn
 
 
 def test_of_a_long_list_the_first_items_and_their_number_are_kept() -> None:
-    clear, _ = split(customers_service_pb2.TagCustomersRequest(customer_ids=map(str, range(300))))
-    assert clear["customer_ids"] == {"first": [str(number) for number in range(LONGEST_LIST)], "count": 300}
+    clear, _ = split(customers_service_pb2.TagCustomersRequest(customer_ids=map(str, range(600))))
+    assert clear["customer_ids"] == {"first": [str(number) for number in range(LONGEST_LIST)], "count": 600}
 
 
 def every_request() -> list[type[Message]]:

@@ -1,0 +1,43 @@
+"""The customers service in a process of its own, as it is but that it knows the employees' key by itself, and without
+identity and NATS: `python -m tests.benchmarks.scoped_server DATABASE_URL PORT PUBLIC_KEY`, the key in hexadecimal.
+"""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import SecretStr
+
+from deploy.local.ports import free_port
+from services.customers import consumers
+from services.customers.api.customers import CustomersServicer
+from services.customers.storage.tables import metadata
+from services.shared.runtime import Service, run_process
+from services.shared.settings import ServiceSettings
+
+NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
+KEY_ID = "bench"
+
+
+async def start() -> Service:
+    url, port, public_key = sys.argv[1:]
+    nowhere = f"127.0.0.1:{free_port()}"
+    settings = ServiceSettings(
+        bind=f"127.0.0.1:{port}", identity_address=nowhere, customers_address=nowhere,
+        machine_key_file=Path(os.devnull), nats_url=SecretStr(f"nats://{nowhere}"), database_url=SecretStr(url),
+    )  # fmt: skip
+    zone = settings.business_time_zone
+    service = Service("customers", settings, lambda: NOW, metadata, consumers.handlers(zone), knows_owners=False)
+
+    async def keys() -> dict[str, Any]:
+        return {KEY_ID: Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))}
+
+    service.offer(CustomersServicer(service.db, lambda: NOW, zone), public_keys=keys)
+    return service
+
+
+if __name__ == "__main__":
+    run_process("customers", "json", start)
