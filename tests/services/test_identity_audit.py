@@ -165,10 +165,11 @@ async def test_the_chains_of_all_services_are_whole(services: RunningServices, a
     await eventually(sealed)
 
 
-class LongChain(audit_records_service_pb2_grpc.AuditRecordsServiceServicer):
+class LongChain(AuditRecordsServicer):
     """Notes how long it might compute; and has not finished by then where `never`."""
 
-    def __init__(self, *, never: bool = False) -> None:
+    def __init__(self, services: RunningServices, *, never: bool = False) -> None:
+        super().__init__(services.db("customers"), "customers")
         self.never = never
         self.seconds = 0.0
 
@@ -190,14 +191,16 @@ async def verifying(services: RunningServices, chain: LongChain) -> AsyncIterato
         yield AuditServiceStub(identity)
 
 
-async def test_a_long_chain_is_waited_for_as_long_as_the_caller_does(services: RunningServices) -> None:
-    async with verifying(services, chain := LongChain()) as audit:
+async def test_a_long_chain_is_waited_for_as_long_as_the_caller_does(services: RunningServices, admin: People) -> None:
+    async with verifying(services, chain := LongChain(services)) as audit:
         await audit.VerifyAudit(pb.VerifyAuditRequest(), timeout=3000)
     assert 2900 < chain.seconds < 3000
 
 
-async def test_a_chain_that_takes_longer_than_the_caller_waits_is_named(services: RunningServices) -> None:
-    async with verifying(services, LongChain(never=True)) as audit:
+async def test_a_chain_that_takes_longer_than_the_caller_waits_is_named(
+    services: RunningServices, admin: People
+) -> None:
+    async with verifying(services, LongChain(services, never=True)) as audit:
         answer = await audit.VerifyAudit(pb.VerifyAuditRequest(), timeout=3)
     assert list(answer.missing) == ["customers"]
     assert [found.service for found in answer.chains] == ["identity"]

@@ -174,14 +174,13 @@ async def test_a_deputy_gives_nobody_for_good_what_he_has_for_a_while(services: 
     await (await as_(services, absent.login)).CreateDeputy(deputyship(deputy.id, 0, 1))
     await services.directory("identity").look()
     his, for_him = await People.by(services, f"employee:{deputy.login}"), ((ACTING_FOR, absent.id),)
-    mighty = {"request_id": fresh("r"), "role_key": role}
+    raised = UpdateEmployeeRequest(request_id=fresh("r"), employee_id=deputy.id, role_key=role)
+    made = CreateEmployeeRequest(request_id=fresh("r"), login=fresh("e"), display_name="X", role_key=role)
 
     for call in (
         (await as_(services, deputy.login)).CreateDeputy(deputyship(deputy.id, 2, 300, absent.id), metadata=for_him),
-        his.employees.UpdateEmployee(UpdateEmployeeRequest(employee_id=deputy.id, **mighty), metadata=for_him),
-        his.employees.CreateEmployee(
-            CreateEmployeeRequest(login=fresh("e"), display_name="X", **mighty), metadata=for_him
-        ),
+        his.employees.UpdateEmployee(raised, metadata=for_him),
+        his.employees.CreateEmployee(made, metadata=for_him),
         his.employees.ResetPassword(ResetPasswordRequest(employee_id=absent.id), metadata=for_him),
     ):
         answer = await refused(call)

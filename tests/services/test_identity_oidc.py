@@ -159,7 +159,7 @@ async def test_the_code_of_one_sign_in_is_no_good_with_the_state_of_another(door
     assert answer.reason == "SIGN_IN_REFUSED"
 
 
-@pytest.mark.parametrize("login", ["ａdmin", "admin ", "adm\u0131n"], ids=ascii)  # noqa: RUF001 - that is the point
+@pytest.mark.parametrize("login", ["ａdmin", "admin ", "adm\u0131n"], ids=ascii)
 async def test_what_only_resembles_a_login_is_somebody_else(door: Door, provider: Provider, login: str) -> None:
     request = await came_back(door, provider, {"preferred_username": login})
     assert (await refused(door.sessions.SignIn(request))).reason == "SIGN_IN_REFUSED"

@@ -175,6 +175,17 @@ async def test_pages_put_together_are_what_the_definition_says(
     assert counted == len(found)
 
 
+@pytest.mark.parametrize("churned", [False, True], ids=["running", "churned"])
+async def test_a_page_asked_for_after_midnight_shows_none_of_the_day_before(
+    db: Database, world: World, churned: bool
+) -> None:
+    wanted = Wanted(TODAY, churned=churned)
+    order = Order("LAST_CONTRACT_END", descending=churned)
+    other_side = TODAY + 50 * DAY if churned else TODAY - 50 * DAY
+    rows = await lists.page(db, wanted, Order(order.sort, churned, [other_side, UUID(int=5)]), 500)
+    assert [row.id for row in rows] == world.found(wanted, order)
+
+
 async def test_counts_end_at_their_bound(db: Database, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "COUNTED", 10)
     async with db.read() as read:

@@ -115,7 +115,9 @@ async def running(infrastructure: TestInfrastructure) -> AsyncIterator[Running]:
         db = Database(url, utc_now)
         servicer: Any = Customers(db)  # type: ignore[abstract]  # only what is called here
         sessions: Any = Sessions(db)  # type: ignore[abstract]
-        server = Server("127.0.0.1:0", TokenVerifier(keys), Rights(), [servicer, sessions])
+        verifier = TokenVerifier(keys)
+        await verifier.refresh()
+        server = Server("127.0.0.1:0", verifier, Rights(), [servicer, sessions])
         await server.start()
         opened = channel(f"127.0.0.1:{server.port}")
         yield Running(

@@ -67,6 +67,13 @@ async def test_who_is_unknown_is_asked_for_once_however_many_call_at_once(db: Da
         assert identity.asked == 1
 
 
+async def test_made_up_ids_do_not_make_identity_tell_everything_for_each(db: Database) -> None:
+    async with a_peer(ADD, identity := Identity()) as peer:
+        directory = Directory(db, utc_now, ZONE, asked_of_identity(peer, no_metadata))
+        assert await asyncio.gather(*(directory.grant_of(uuid4()) for _ in range(20))) == [None] * 20
+        assert identity.asked <= 2
+
+
 async def test_who_is_unknown_to_identity_as_well_is_refused_and_asked_for_again_only_later(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

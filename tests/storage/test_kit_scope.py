@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from services.shared.access import EVERYTHING, Scope, unscoped
+from services.shared.access.ids import IdArray, Ids
 from services.shared.access.scope import FEW_EMPLOYEES, UnscopedStatement
 from services.shared.access.tables import customer_access
 from services.shared.access.tables import customers as known_customers
@@ -32,6 +33,14 @@ from tests.support.notes import SHAPES, TODAY, ann, bob, eve, everybody, free, n
 async def db(infrastructure: TestInfrastructure) -> AsyncIterator[Database]:
     async with notes_database(infrastructure) as database:
         yield database
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+async def test_ids_reach_postgres_as_they_are(db: Database, number: int) -> None:
+    ids = [new_id() for _ in range(number)]
+    given = func.unnest(bindparam("ids", Ids(ids), IdArray()))
+    async with db.read() as read:
+        assert list((await read.execute(select(given))).scalars()) == ids
 
 
 # --- the hook

@@ -41,7 +41,7 @@ ROWS = """
         select gen_random_uuid(), pg_temp.id_of(i % 2000), (select id from process_definitions), 'd',
                case when i % 20 > 0 then 'COMPLETED' else 'RUNNING' end, 's' || i % 5, '{}', now(),
                null, null, pg_temp.id_of(i % 50), 1, timestamptz '2026-01-01' + i * interval '9 minutes',
-               case when i % 20 > 0 then now() end
+               case when i % 20 > 0 then now() end, pg_temp.id_of(i % 50)
         from generate_series(1, 10000) i;
     insert into tasks
         select gen_random_uuid(), pg_temp.id_of(i % 2000), 't', case when i % 11 = 0 then 'renewal' else 'value' end,

@@ -116,6 +116,22 @@ async def test_repeats_are_answered_and_not_done_again(team: Team, csm: Any) -> 
     assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "PROCESS_STATE")
 
 
+async def test_a_start_is_repeated_after_its_owner_has_handed_over(team: Team, csm: Any) -> None:
+    owner = await team.employee("owner")
+    customer = await team.customer(owners={"CSM": team.csm.id, "ANALYST": owner.id})
+    request = orders.StartProcessRequest(
+        request_id=rid(), customer_id=customer, owner_id=owner.id,
+        definition_key=(await team.definition(stage("kickoff"), stage("review"))).key,
+    )  # fmt: skip
+    process = (await csm.StartProcess(request)).process
+    await team.leave(owner, successor=team.csm)
+    moved = (await csm.AdvanceStage(advance(process))).process
+    assert (moved.owner_id, moved.first_owner_id) == (team.csm.id, owner.id)
+    assert (await csm.StartProcess(request)).process == moved
+    request.owner_id = team.csm.id
+    assert (await refused(csm.StartProcess(request))).reason == "REQUEST_ID_REUSED"
+
+
 async def test_wrong_orders(team: Team, csm: Any) -> None:
     unknown = orders.AdvanceStageRequest(request_id=rid(), process_id=str(new_id()))
     refusal = await refused(csm.AdvanceStage(unknown))

@@ -53,7 +53,7 @@ class ProcessesServicer(processes_service_pb2_grpc.ProcessesServiceServicer):
         )
         record = await self._orders.start(process_id, order, await self._summary(order), context)
         asked = (order.customer_id, order.definition_key, order.owner_id)
-        if (record.customer_id, record.definition_key, record.owner_id) != asked:
+        if (record.customer_id, record.definition_key, record.first_owner_id or record.owner_id) != asked:
             raise AlreadyExists("REQUEST_ID_REUSED", "the request_id was used to start another process")
         return api.StartProcessResponse(process=to_process(record))
 

@@ -36,6 +36,7 @@ def to_record(process: process_pb2.Process) -> ProcessRecord:
         started_at=process.started_at.ToDatetime(UTC),
         ended_at=process.ended_at.ToDatetime(UTC) if process.HasField("ended_at") else None,
         allows_skipping=process.allows_skipping,
+        first_owner_id=process.first_owner_id,
     )
 
 
@@ -68,4 +69,5 @@ def to_process(record: ProcessRecord) -> process_pb2.Process:
         started_at=to_timestamp(record.started_at),
         ended_at=to_timestamp(record.ended_at),
         allows_skipping=record.allows_skipping,
+        first_owner_id=record.first_owner_id,
     )

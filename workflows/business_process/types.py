@@ -61,6 +61,8 @@ class ProcessRecord:
     started_at: datetime
     ended_at: datetime | None
     allows_skipping: bool
+    first_owner_id: str = ""
+    """Empty in what a workflow of the release before remembers."""
 
     @property
     def due_at(self) -> datetime | None:

@@ -19,8 +19,8 @@ from services.shared.rpc.caller import caller
 
 @dataclass(frozen=True)
 class Authority:
-    """Of the caller. `bounds`: powers, and the department belonged to, within each of which he stays: his own and, where
-    he acts for somebody, the absent one's as well. For what he gives lasts longer than he stands in.
+    """Of the caller. `bounds`: powers and a department, within each of which he stays: his own and, where he acts for
+    somebody, the absent one's as well, for what he gives lasts longer than he stands in.
     """
 
     bounds: tuple[tuple[Powers, UUID], ...]

@@ -125,6 +125,7 @@ class Directory:
         self._syncing = asyncio.Lock()
         self._synced = ask is None
         self._unknown: dict[UUID, float] = {}
+        self._asked_at = float("-inf")
 
     async def run(self) -> None:
         """Keeps what is remembered fresh, until cancelled. What is remembered holds while Postgres is away."""
@@ -244,13 +245,17 @@ class Directory:
         self._synced = True
 
     async def _sync_for(self, employee_id: UUID) -> None:
-        """Asks identity once for somebody whom no event told of yet; those who call meanwhile share the answer."""
+        """Asks identity once for somebody whom no event told of yet. Those who call meanwhile share the answer,
+        whomever they look for: many made-up ids cost no more than one."""
+        came_at = asyncio.get_running_loop().time()
         async with self._syncing:
             now = asyncio.get_running_loop().time()
+            if self._asked_at >= came_at:
+                return
             self._unknown = {id_: at for id_, at in self._unknown.items() if now - at <= UNKNOWN_SECONDS}
             if employee_id not in self._unknown and await self._row(employee_id) is None:
                 await self._take_over()
-                self._unknown[employee_id] = now
+                self._unknown[employee_id] = self._asked_at = now
 
     async def sync(self) -> None:
         """Takes the whole directory over from identity. Raises Unavailable (DIRECTORY_UNKNOWN)."""

@@ -37,6 +37,7 @@ class IdArray(UserDefinedType[Ids]):
     """The type of a parameter whose value is Ids."""
 
     cache_ok = True
+    render_bind_cast = True
 
     def get_col_spec(self, **_: Any) -> str:
         return "uuid[]"

@@ -1,4 +1,7 @@
-"""Keyset pages: a token holds the sort values of the last row and a print of the query that it belongs to."""
+"""Keyset pages: a token holds the sort values of the last row, and prints of them and of the query that it belongs to.
+
+The prints tell mistakes, not forgeries: a token opens nothing, for the scope of who sends it limits what he reads.
+"""
 
 import base64
 import hashlib
@@ -22,7 +25,8 @@ def page_size(requested: int) -> int:
 
 def next_page_token(request: Message, last: Sequence[Any]) -> str:
     """The token of the page after the row whose sort values are `last` (str, int, date, datetime, UUID or None)."""
-    packed = json.dumps([_query(request), *map(_pack, last)], separators=(",", ":"))
+    values = list(map(_pack, last))
+    packed = json.dumps([_query(request), _print(values), *values], separators=(",", ":"))
     return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
 
 
@@ -35,13 +39,19 @@ def page_start(request: Message) -> list[Any] | None:
     if not token:
         return None
     try:
-        query, *values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        query, seen, *values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        if seen != _print(values):
+            raise ValueError("the values were changed on their way")
         start = [_unpack(kind, value) for kind, value in values]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InvalidArgument("page_token", token, "it must be a next_page_token of this query") from error
     if query != _query(request):
         raise InvalidArgument("page_token", token, "it belongs to another query; filters must stay the same")
     return start
+
+
+def _print(values: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
 
 
 def _query(request: Message) -> str:

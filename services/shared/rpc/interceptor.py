@@ -5,7 +5,7 @@ refusals → gRPC status with details, one log line.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,14 @@ from services.shared.rpc.client import ACTING_FOR, ON_BEHALF_OF
 from services.shared.rpc.tokens import TokenVerifier
 
 DOMAIN = "kejing"
+LONGEST_REQUEST_ID = 100
+"""As in the contracts; the log's line is written also for whoever got no further than the door."""
+LARGEST_DETAILS = 4000
+"""Bytes of violations in a status. It travels as metadata, of which gRPC's clients take 8 KB; beyond, they see another
+error than ours."""
+ENTRY = 8
+"""Bytes that each violation takes beside its texts."""
+LONGEST_KEY = 60
 LIBRARY_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
 
@@ -225,7 +233,7 @@ def field_path(violation: Any) -> str:
         path += f".{element.field_name}" if path else element.field_name
         subscript = element.subscript
         if subscript is not None and subscript.value is not None:
-            path += f"[{subscript.value}]"
+            path += f"[{str(subscript.value)[:LONGEST_KEY]}]"
     return path or "request"
 
 
@@ -235,19 +243,30 @@ def to_status(refusal: Refusal) -> status_pb2.Status:
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.metadata)
     ]
-    if refusal.violations and refusal.code == "INVALID_ARGUMENT":
+    violations = list(_fitting(refusal))
+    if violations and refusal.code == "INVALID_ARGUMENT":
         fields = [error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-                  for v in refusal.violations]  # fmt: skip
+                  for v in violations]  # fmt: skip
         details.append(error_details_pb2.BadRequest(field_violations=fields))
-    elif refusal.violations:
+    elif violations:
         conditions = [error_details_pb2.PreconditionFailure.Violation(type=refusal.reason, subject=v.field,
-                      description=v.description) for v in refusal.violations]  # fmt: skip
+                      description=v.description) for v in violations]  # fmt: skip
         details.append(error_details_pb2.PreconditionFailure(violations=conditions))
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def _fitting(refusal: Refusal) -> Iterator[Violation]:
+    """The violations that fit; of many the first ones."""
+    left = LARGEST_DETAILS
+    for violation in refusal.violations:
+        left -= len(f"{refusal.reason}{violation.field}{violation.description}".encode()) + ENTRY
+        if left < 0:
+            return
+        yield violation
 
 
 def _log(method: str, code: str, started: float, request: Any, **more: str) -> None:
@@ -257,6 +276,6 @@ def _log(method: str, code: str, started: float, request: Any, **more: str) -> N
         code=code,
         ms=round((time.perf_counter() - started) * 1000, 2),
         caller=current_caller.get().actor,
-        request_id=getattr(request, "request_id", ""),
+        request_id=getattr(request, "request_id", "")[:LONGEST_REQUEST_ID],
         **more,
     )

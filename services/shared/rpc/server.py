@@ -17,7 +17,7 @@ from services.shared.rpc.tokens import TokenVerifier
 GRACE_SECONDS = 8.0
 OPTIONS = [
     ("grpc.so_reuseport", 0),  # a second process on the port must fail, not share it
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),  # clients ping each minute while a call is under way
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 

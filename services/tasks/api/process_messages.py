@@ -70,6 +70,7 @@ def to_process(row: Row[Any]) -> process_pb2.Process:
             for stage, progress in zip(stages_of(row), row.progress, strict=True)
         ],
         owner_id=str(row.owner_id),
+        first_owner_id=str(row.first_owner_id),
         revision=row.revision,
         allows_skipping=row.allows_skipping,
     )

@@ -169,6 +169,7 @@ class ProcessRecordsServicer(process_records_service_pb2_grpc.ProcessRecordsServ
             "definition_id": definition.id,
             "definition_key": definition.key,
             "owner_id": owner_id,
+            "first_owner_id": owner_id,
             "revision": 1,
             "started_at": write.now,
         }

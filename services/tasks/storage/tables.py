@@ -62,6 +62,7 @@ processes = Table(
     _instant("stage_due_at"),
     _instant("paused_at"),
     Column("owner_id", Uuid),
+    Column("first_owner_id", Uuid),
     Column("revision", BigInteger),
     _instant("started_at"),
     _instant("ended_at"),

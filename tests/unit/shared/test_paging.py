@@ -1,5 +1,6 @@
 """Page tokens carry any sort values and belong to one query."""
 
+import base64
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -49,6 +50,16 @@ def test_a_token_of_another_query_is_refused() -> None:
 def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument):
         page_start(ListTasksRequest(page_token=token))
+
+
+@pytest.mark.parametrize(("old", "new"), [('["s","x"]', '["s","y"]'), ('["s","x"]', '["i",5]'), (',["s","x"]', "")])
+def test_a_token_whose_values_were_changed_is_refused(old: str, new: str) -> None:
+    good = next_page_token(ListTasksRequest(), ["x"])
+    inside = base64.urlsafe_b64decode(good + "=" * (-len(good) % 4)).decode()
+    assert old in inside
+    changed = base64.urlsafe_b64encode(inside.replace(old, new).encode()).decode()
+    with pytest.raises(InvalidArgument):
+        page_start(ListTasksRequest(page_token=changed))
 
 
 def test_a_page_holds_fifty_where_nothing_was_asked() -> None:

@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from kejing.customers.v1.customers_service_pb2 import BatchGetCustomersRequest
 from kejing.tasks.v1.tasks_service_pb2 import CreateTaskRequest
 from services.shared.errors import FailedPrecondition, InvalidArgument, NotFound, Violation
 from services.shared.rpc.interceptor import check, to_status
@@ -41,6 +42,17 @@ def test_every_field_that_breaks_a_rule_of_the_contract_is_named() -> None:
     with pytest.raises(InvalidArgument) as refusal:
         check(CreateTaskRequest(customer_id="x", title="t" * 201, theme_key="delivery"))
     assert {v.field for v in refusal.value.violations} == {"request_id", "customer_id", "title", "deadline"}
+
+
+def test_of_many_violations_the_first_are_named_as_far_as_metadata_goes() -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        check(BatchGetCustomersRequest(customer_ids=[f"bad{number}" for number in range(500)]))
+    many = to_status(refusal.value)
+    assert detail(many, error_details_pb2.BadRequest).field_violations[0].field == "customer_ids[0]"
+    tasks = [Violation(f"task/{number}", "启动会" * 66) for number in range(50)]
+    long = to_status(FailedPrecondition("REQUIRED_TASKS_OPEN", "50 tasks are open", violations=tasks))
+    assert detail(long, error_details_pb2.PreconditionFailure).violations[0].subject == "task/0"
+    assert all(status.ByteSize() < 6000 for status in (many, long))
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:
