@@ -68,7 +68,11 @@ class Service:
         for event, handler in {**(DIRECTORY_HANDLERS if knows_employees else {}),
                                **(OWNER_HANDLERS if knows_owners else {})}.items():  # fmt: skip
             taken[event] = both(handler, taken[event]) if event in taken else handler
-        self._consumers = [Consumer(self.db, self._nats, name, taken)] if taken else []
+        # identity's events have a consumer of their own: who may what changes at once, whatever else is waiting.
+        of_people = {event: handler for event, handler in taken.items() if event in DIRECTORY_HANDLERS}
+        others = {event: handler for event, handler in taken.items() if event not in DIRECTORY_HANDLERS}
+        parts = ((f"{name}-directory", of_people), (name, others))
+        self._consumers = [Consumer(self.db, self._nats, who, its) for who, its in parts if its]
         self._identity = self.channel(settings.identity_address)
         self.token = MachineToken(self._identity, settings.machine_key_file, name)
         """The service's own token, for calls that it makes as the machine that it is."""

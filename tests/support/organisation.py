@@ -40,7 +40,7 @@ from kejing.tasks.v1 import (
 )
 from services.notifications.storage import inbox
 from services.shared.access import unscoped
-from services.shared.access.tables import customer_access, directory
+from services.shared.access.tables import customer_access
 from services.shared.access.tables import departments as kit_departments
 from services.shared.access.tables import employees as kit_employees
 from services.shared.clock import business_date, utc_now
@@ -183,11 +183,17 @@ class Organisation:
         await eventually(same)
 
     async def _known(self, name: str) -> list[Any]:
+        """The versions of the organisation's people and departments that a service knows."""
+        mine = [UUID(employee.id) for employee in self.employees], [UUID(each) for each in self.departments]
         async with self.services.db(name).read() as read:
-            people = select(kit_employees.c.id, kit_employees.c.version).order_by(kit_employees.c.id)
-            tree = select(kit_departments.c.id, kit_departments.c.version).order_by(kit_departments.c.id)
-            assert (await read.execute(select(func.count()).select_from(directory))).scalar_one() == 1
-            return [(await read.execute(query)).all() for query in (people, tree)]
+            return [
+                (
+                    await read.execute(
+                        select(table.c.id, table.c.version).where(table.c.id == func.any(ids)).order_by(table.c.id)
+                    )
+                ).all()
+                for table, ids in zip((kit_employees, kit_departments), mine, strict=True)
+            ]
 
     async def _owners(self, name: str) -> Any:
         mine = [UUID(customer) for customer in self.customers]
