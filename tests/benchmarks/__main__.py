@@ -5,6 +5,8 @@ import os
 import sys
 import time
 
+import uvloop
+
 from tests.benchmarks import clocks, orders, reads, scoped_lists, tokens
 from tests.benchmarks.measure import print_table
 from tests.benchmarks.world import World, keep_commit_times
@@ -29,10 +31,10 @@ async def main() -> None:
         await clocks.run(world)
         await orders.run(world)
         await world.close()
-    await scoped_lists.run()
 
 
 if __name__ == "__main__":
     asyncio.run(main())
+    uvloop.run(scoped_lists.run())
     sys.stdout.flush()
     os._exit(0)  # a client of Temporal may abort in the interpreter's own shutdown

@@ -62,13 +62,21 @@ async def an_owner(world: World, task_id: str) -> PersistentClient:
     )
     await world.client.ask(world.client.stub(EmployeesServiceStub).CreateEmployee, employee)
     columns = {name: import_pb2.ColumnMapping(column=name) for name in ("customer_external_id", "role", "login")}
-    start = import_pb2.ImportStart(request_id=login, source="bench", mapping=import_pb2.Mapping(columns=columns))
-    parts = [
-        customers_service_pb2.ImportOwnersRequest(start=start),
-        customers_service_pb2.ImportOwnersRequest(data=f"customer_external_id,role,login\nC-1,CSM,{login}\n".encode()),
-    ]
-    metadata = (("authorization", f"Bearer {await world.client.get()}"),)  # a stream passes by the interceptors
-    await world.client.stub(CustomersServiceStub).ImportOwners(iter(parts), metadata=metadata)
+
+    async def owns() -> bool:  # refused until customers has heard of the new employee
+        start = import_pb2.ImportStart(
+            request_id=str(uuid4()), source="bench", mapping=import_pb2.Mapping(columns=columns)
+        )
+        row = f"customer_external_id,role,login\nC-1,CSM,{login}\n".encode()
+        parts = [
+            customers_service_pb2.ImportOwnersRequest(start=start),
+            customers_service_pb2.ImportOwnersRequest(data=row),
+        ]
+        metadata = (("authorization", f"Bearer {await world.client.get()}"),)  # a stream passes by the interceptors
+        answer = await world.client.stub(CustomersServiceStub).ImportOwners(iter(parts), metadata=metadata)
+        return not answer.result.rejected
+
+    await eventually(owns)
     owner = PersistentClient(world.stack.address, world.stack.home.command_key, login)
     stub = owner.stub(tasks_service_pb2_grpc.TasksServiceStub)
 

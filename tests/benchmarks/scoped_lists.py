@@ -28,6 +28,7 @@ import jwt
 import psycopg
 import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy.local import postgres
 from deploy.local.ports import Port, free_port
@@ -176,15 +177,18 @@ async def million() -> AsyncIterator[str]:
 async def serving(url: str) -> AsyncIterator[Any]:
     """A stub of the service, which runs in a process of its own, as it does for people."""
     port = free_port()
-    key = KEY.public_key().public_bytes_raw().hex()
-    command = [sys.executable, "-m", "tests.benchmarks.scoped_server", url, str(port), key]
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log) as server:
+    with tempfile.NamedTemporaryFile() as key, tempfile.TemporaryFile() as log:
+        key.write(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        key.flush()
+        command = [sys.executable, "-m", "tests.benchmarks.scoped_server", url, str(port), key.name]
+        server = subprocess.Popen(command, stdout=log)
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 await asyncio.wait_for(channel.channel_ready(), 30)
                 yield CustomersServiceStub(channel)
         finally:
             server.terminate()
+            server.wait()
 
 
 async def measure(stub: Any, bare: Bare, tags: Sequence[str] = ("", *many.TAGS)) -> None:

@@ -1,14 +1,13 @@
 """The customers service in a process of its own, as it is but that it knows the employees' key by itself, and without
-identity and NATS: `python -m tests.benchmarks.scoped_server DATABASE_URL PORT PUBLIC_KEY`, the key in hexadecimal.
+identity and NATS: `python -m tests.benchmarks.scoped_server DATABASE_URL PORT KEY_FILE`.
 """
 
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
 from deploy.local.ports import free_port
@@ -19,21 +18,23 @@ from services.shared.runtime import Service, run_process
 from services.shared.settings import ServiceSettings
 
 NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
-KEY_ID = "bench"
+KEY_ID = "ffffffff-ffff-7fff-bfff-ffffffffffff"
+"""A key made in the future: it is asked for as soon as a token names it."""
 
 
 async def start() -> Service:
-    url, port, public_key = sys.argv[1:]
+    url, port, key_file = sys.argv[1:]
+    key: Any = load_pem_private_key(Path(key_file).read_bytes(), None)
     nowhere = f"127.0.0.1:{free_port()}"
     settings = ServiceSettings(
         bind=f"127.0.0.1:{port}", identity_address=nowhere, customers_address=nowhere,
-        machine_key_file=Path(os.devnull), nats_url=SecretStr(f"nats://{nowhere}"), database_url=SecretStr(url),
+        machine_key_file=Path(key_file), nats_url=SecretStr(f"nats://{nowhere}"), database_url=SecretStr(url),
     )  # fmt: skip
     zone = settings.business_time_zone
     service = Service("customers", settings, lambda: NOW, metadata, consumers.handlers(zone), knows_owners=False)
 
     async def keys() -> dict[str, Any]:
-        return {KEY_ID: Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))}
+        return {KEY_ID: key.public_key()}
 
     service.offer(CustomersServicer(service.db, lambda: NOW, zone), public_keys=keys)
     return service

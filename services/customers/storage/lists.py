@@ -29,7 +29,7 @@ LAST_CHARACTER = "\U0010ffff"
 LONGEST_NAME = 200
 FEW_EMPLOYEES = 250
 """Up to so many employees their lists are merged at once; beyond, a bounded walk is tried first."""
-WALKED_PAGES = 8
+WALKED_PAGES = 6
 """So many times the page's rows are walked at most, before the lists are merged."""
 LEAST_HEAD = 2
 """At least so many rows of each list are read."""
@@ -120,8 +120,9 @@ async def page(db: Database, wanted: Wanted, order: Order, size: int) -> Sequenc
         return await db.all(_walk(shape), **values)
     many = len(wanted.owned_by[0])
     if many > FEW_EMPLOYEES:
-        rows = await db.all(_walk(replace(shape, budget=WALKED_PAGES * size)), **values)
-        if len(rows) == size:
+        walked = replace(shape, budget=WALKED_PAGES * size)
+        rows = await db.all(_walk(walked), **values)
+        if len(rows) == size or not await db.all(_last_walked(walked), **values):
             return rows
     head = _head(size, many) if many > 1 else 0
     sort = SORTS[order.sort]
@@ -169,6 +170,16 @@ def _walk(shape: _Shape) -> HotQuery:
     piece = f"""{rows}, {" and ".join(held)} as held from {table} s where {" and ".join(where)} {order}
                 limit {shape.budget}"""
     return _whole(shape, f"select key, id from ({piece}) piece where held limit {shape.size}")
+
+
+@lru_cache(maxsize=1000)
+def _last_walked(shape: _Shape) -> HotQuery:
+    """One row where a walk has used its budget up; none where it came to the end of the order."""
+    table, id_ = ("customer_tags", "customer_id") if shape.tag else ("customers", "id")
+    where = [*(["s.tag = :tag"] if shape.tag else []), *_filters(shape, id_)]
+    order = _order(shape, f"s.{SORTS[shape.sort].column}", f"s.{id_}")
+    rows = f"select 1 as walked from {table} s where {' and '.join(where)} {order}"
+    return HotQuery(_bound(shape, f"{rows} offset {shape.budget - 1} limit 1"))
 
 
 @lru_cache(maxsize=1000)

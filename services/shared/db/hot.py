@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import OperationalError
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import Select
+from sqlalchemy import Select, TextClause
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 
 from services.shared.access.scope import is_marked
@@ -26,7 +26,7 @@ class HotQuery:
     bound to a customer it is built through a scope, or `unscoped` (see services.shared.access.scope).
     """
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any] | TextClause) -> None:
         self.scoped = is_marked(statement)
         compiled = statement.compile(dialect=dialect())
         self.sql = str(compiled)
@@ -48,8 +48,8 @@ class HotReads:
             # By default the pool tries for minutes, after longer and longer pauses, so that reads are still refused
             # when Postgres is back long since. Here the next read begins anew.
             reconnect_timeout=PATIENCE_SECONDS,
-            # Prepared at once, and planned once for all values. Otherwise each connection plans the first ten runs anew,
-            # which takes longer than many a read; with a pool and dozens of shapes of lists that is most of the time.
+            # Prepared at once, and planned once for all values. Otherwise each connection plans the first ten runs of
+            # each statement anew, which takes longer than many a read: lists are dozens of statements.
             kwargs={"autocommit": True, "row_factory": namedtuple_row, "prepare_threshold": 0} | PLAN_ONCE,
         )
         self._open = False
