@@ -76,7 +76,7 @@ async def test_mine_are_those_that_i_own_and_that_have_not_churned(services: Run
     running = {"external_id": f"{mark}1", "name": f"{mark}1", "last_contract_end": ""}
     others = {"external_id": f"{mark}3", "name": f"{mark}3", "last_contract_end": ""}
     await bring(services, "ImportCustomers", [running, ended, others])
-    owner = await colleague(services, "ADMINISTRATOR")
+    owner = await colleague(services, "DATA_ANALYST")
     rows = [{"customer_external_id": f"{mark}{n}", "role": "CSM", "login": owner.login} for n in (1, 2)]
     await bring(services, "ImportOwners", rows)
     mine = await services.stub(CustomersServiceStub, f"employee:{owner.login}")

@@ -80,13 +80,11 @@ async def test_pages_walk_an_index(db: Database, conditions: dict[str, Any], ind
     assert "Seq Scan on orders" not in plan
 
 
-@pytest.mark.parametrize(
-    ("employees", "index"), [(1, "orders_by_customer"), (5, "orders_by_customer"), (100, "orders_by_start")]
-)
-async def test_pages_of_a_scope_walk_an_index(db: Database, employees: int, index: str) -> None:
+@pytest.mark.parametrize("employees", [1, 5, 100])
+async def test_pages_that_are_gathered_by_the_customers_of_a_scope_read_an_index(db: Database, employees: int) -> None:
     for after in (None, (date(2022, 5, 5), UUID(int=2**127))):
         plan = await plan_of(db, scope_of(employees), after=after)
-        assert index in plan
+        assert "orders_by_customer" in plan
         assert "Seq Scan" not in plan
 
 
