@@ -32,11 +32,9 @@ from tests.support.organisation import (
     PRICE,
     READS,
     Organisation,
-    Ownership,
-    Plan,
-    business_today,
     make_organisation,
 )
+from tests.support.scope_plans import Ownership, Plan, business_today
 from tests.support.services import RunningServices
 
 DEPARTMENTS, EMPLOYEES, CUSTOMERS = 4, 5, 6

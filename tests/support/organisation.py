@@ -5,12 +5,11 @@ The customers and what is known of them stay; who owns them, who works where and
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
@@ -43,11 +42,11 @@ from services.shared.access import unscoped
 from services.shared.access.tables import customer_access
 from services.shared.access.tables import departments as kit_departments
 from services.shared.access.tables import employees as kit_employees
-from services.shared.clock import business_date, utc_now
 from services.shared.ids import new_id
 from tests.support.customers import bring
 from tests.support.eventually import eventually
 from tests.support.health import open_health
+from tests.support.scope_plans import Ownership, Plan, business_today
 from tests.support.services import RunningServices
 from tests.support.tasks import deadline_in, stage
 
@@ -63,49 +62,6 @@ PRICE = 1200
 """A month's revenue from each customer, so that a sum tells how many there are."""
 GOOD = {"active_users": 9, "active_users_14d": 9, "tickets_opened": 0, "urgent_tickets_open": 0}
 BAD = {**GOOD, "urgent_tickets_open": 3}
-
-
-def business_today() -> date:
-    return business_date(utc_now(), ZoneInfo("Asia/Shanghai"))
-
-
-@dataclass(frozen=True)
-class Ownership:
-    """Who owns a customer in a role, and on which business dates."""
-
-    employee: int
-    first: date
-    last: date
-
-    def holds(self, today: date) -> bool:
-        return self.first <= today <= self.last
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Department i lies below `parents[i]` (an earlier one, or -1: the company); employee i works in `places[i]` and
-    sees by `scopes[i]`; `owners` by (customer, role)."""
-
-    parents: Sequence[int]
-    places: Sequence[int]
-    scopes: Sequence[str]
-    owners: Mapping[tuple[int, str], Ownership]
-
-    def in_scope(self, employee: int, customers: int, today: date) -> set[int]:
-        """The customers that the employee sees, by the words of the definition."""
-        if self.scopes[employee] == "ALL":
-            return set(range(customers))
-        mine = {employee}
-        if self.scopes[employee] == "DEPARTMENT":
-            mine = {other for other, place in enumerate(self.places) if self._below(place, self.places[employee])}
-        return {
-            customer for (customer, _), owner in self.owners.items() if owner.holds(today) and owner.employee in mine
-        }
-
-    def _below(self, department: int, above: int) -> bool:
-        while department != above and department >= 0:
-            department = self.parents[department]
-        return department == above
 
 
 @dataclass

@@ -74,10 +74,10 @@ class _Remembered:
     """(absent, deputy), where allowed: what is refused could be asked for without end."""
 
 
-Directory_ = Callable[[], AsyncIterator[directory_service_pb2.GetDirectoryResponse]]
+AskDirectory = Callable[[], AsyncIterator[directory_service_pb2.GetDirectoryResponse]]
 
 
-def asked_of_identity(channel: grpc.aio.Channel, metadata: Callable[[], Awaitable[grpc.aio.Metadata]]) -> Directory_:
+def asked_of_identity(channel: grpc.aio.Channel, metadata: Callable[[], Awaitable[grpc.aio.Metadata]]) -> AskDirectory:
     """How a service asks identity for its directory, as the machine that it is."""
     stub = directory_service_pb2_grpc.DirectoryServiceStub(channel)
 
@@ -112,7 +112,7 @@ class Directory:
         db: Database,
         clock: Clock,
         zone: ZoneInfo,
-        ask: Directory_ | None,
+        ask: AskDirectory | None,
         ask_ended: EndedSessions | None = None,
     ) -> None:
         self._db = db
