@@ -29,8 +29,8 @@ LAST_CHARACTER = "\U0010ffff"
 LONGEST_NAME = 200
 FEW_EMPLOYEES = 250
 """Up to so many employees their lists are merged at once; beyond, a bounded walk is tried first."""
-WALKED_PAGES = 6
-"""So many times the page's rows are walked at most, before the lists are merged."""
+WALKED_PAGES, WALKED_PAGES_OF_A_TAG = 6, 20
+"""So many times the page's rows are walked at most, before the lists are merged; a rare tag is soon walked whole."""
 LEAST_HEAD = 2
 """At least so many rows of each list are read."""
 COUNTED = 10_000
@@ -120,7 +120,7 @@ async def page(db: Database, wanted: Wanted, order: Order, size: int) -> Sequenc
         return await db.all(_walk(shape), **values)
     many = len(wanted.owned_by[0])
     if many > FEW_EMPLOYEES:
-        walked = replace(shape, budget=WALKED_PAGES * size)
+        walked = replace(shape, budget=size * (WALKED_PAGES_OF_A_TAG if wanted.tag else WALKED_PAGES))
         rows = await db.all(_walk(walked), **values)
         if len(rows) == size or not await db.all(_last_walked(walked), **values):
             return rows
