@@ -68,6 +68,12 @@ class Conflict(Refusal):
     code = "ABORTED"
 
 
+class ResourceExhausted(Refusal):
+    """There are as many of it as there may be."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
 class PermissionDenied(Refusal):
     code = "PERMISSION_DENIED"
 

@@ -4,6 +4,7 @@ Every line carries what `bind` put into the context of the call or event: reques
 Personal data and secrets are never logged.
 """
 
+import json
 import logging
 import sys
 from typing import Literal
@@ -29,9 +30,7 @@ def configure(process: str, form: Literal["json", "console"]) -> None:
         add_process,
     ]
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # without local variables
-    render: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False) if form == "json" else plain
-    )
+    render: structlog.typing.Processor = _as_json if form == "json" else plain
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -46,6 +45,13 @@ def configure(process: str, form: Literal["json", "console"]) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[foreign], force=True)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
+
+
+def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _ENCODER.encode(event)
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -42,9 +42,11 @@ class Service:
     """A service that owns a database: its server, relay, consumer, and its projection of who may do what.
 
     `tables` are the service's own; `handlers` those of the events that it consumes, under the service's name (see
-    Consumer). `knows_employees` is False in identity alone, `knows_owners` in identity and customers: their truth is
-    there, and what the kit keeps of it is written together with it. `prepare` holds what runs once the database
-    answers and before the service says that it is ready, `close` what runs last.
+    Consumer); `apart` those whose work must delay no other, by what their consumer's name says after the service's.
+    `knows_employees` is False in identity alone, `knows_owners` in identity and customers: their truth is there, and
+    what the kit keeps of it is written together with it. `prepare` holds what runs once the database
+    answers and before the service says that it is ready, `loops` what then runs beside it for ever, `close` what runs
+    last.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class Service:
         tables: MetaData,
         handlers: Mapping[type[Message], Handler] | None = None,
         *,
+        apart: Mapping[str, Mapping[type[Message], Handler]] | None = None,
         knows_employees: bool = True,
         knows_owners: bool = True,
     ) -> None:
         self.name = name
-        self.db = Database(settings.database_url.get_secret_value(), clock, tables)
+        self.db = Database(settings.database_url.get_secret_value(), clock, tables, zone=settings.business_time_zone)
         self.prepare: list[Callable[[], Awaitable[object]]] = []
+        self.loops: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self.close: list[Callable[[], Awaitable[object]]] = []
         self._settings = settings
         self._nats = Nats()
@@ -71,8 +75,9 @@ class Service:
         # identity's events have a consumer of their own: who may what changes at once, whatever else is waiting.
         of_people = {event: handler for event, handler in taken.items() if event in DIRECTORY_HANDLERS}
         others = {event: handler for event, handler in taken.items() if event not in DIRECTORY_HANDLERS}
-        parts = ((f"{name}-directory", of_people), (name, others))
-        self._consumers = [Consumer(self.db, self._nats, who, its) for who, its in parts if its]
+        parts = {f"{name}-directory": of_people, name: others}
+        parts |= {f"{name}-{who}": dict(its) for who, its in (apart or {}).items()}
+        self._consumers = [Consumer(self.db, self._nats, who, its) for who, its in parts.items() if its]
         self._identity = self.channel(settings.identity_address)
         self.token = MachineToken(self._identity, settings.machine_key_file, name)
         """The service's own token, for calls that it makes as the machine that it is."""
@@ -134,6 +139,7 @@ class Service:
             self.directory.run(),
             self._keep_up_with_identity(),
             run_sealing(self.db),
+            *(loop() for loop in self.loops),
         ]
         if self._customers:
             loops.append(self._keep_owners(self._customers))
@@ -149,11 +155,7 @@ class Service:
 
     async def stop(self) -> None:
         await self.server.stop()
-        while running := [task for task in self._tasks if not task.done()]:
-            for task in running:
-                task.cancel()
-            # Again where it was lost: Python 3.11's wait_for swallows a cancellation that comes with its result.
-            await asyncio.wait(running, timeout=0.5)
+        await end(self._tasks)
         for close in self.close:
             await close()
         await self._nats.close()
@@ -187,6 +189,15 @@ class Service:
             except (SQLAlchemyError, OSError) as error:
                 get_logger().warning("database is away", error=type(error).__name__)
                 await asyncio.sleep(0.3)
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels tasks, and returns when they have ended."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        # Again where it was lost: Python 3.11's wait_for swallows a cancellation that comes with its result.
+        await asyncio.wait(running, timeout=0.5)
 
 
 def run_process(name: str, log_format: Any, start: Callable[[], Awaitable[Any]]) -> None:

@@ -28,6 +28,7 @@ from services.shared.access.tables import (
     revoked_sessions,
     roles,
 )
+from services.shared.db.rows import brought
 from services.shared.db.write import Write
 from services.shared.messaging.consumer import Handler
 
@@ -125,9 +126,8 @@ async def put_owners(write: Write, told: Iterable[CustomerFacts]) -> list[UUID]:
     newest = {UUID(c.id): c for c in sorted(told, key=lambda c: c.version)}
     if not newest:
         return []
-    known = upsert(customers).values(
-        [{"id": customer_id, "version": newest[customer_id].version} for customer_id in sorted(newest)]
-    )
+    versions = [{"id": customer_id, "version": newest[customer_id].version} for customer_id in sorted(newest)]
+    known: Any = upsert(customers).from_select(["id", "version"], select(brought(versions, _columns(customers))))
     newer = known.on_conflict_do_update(
         index_elements=["id"],
         set_={"version": known.excluded.version},
@@ -138,8 +138,14 @@ async def put_owners(write: Write, told: Iterable[CustomerFacts]) -> list[UUID]:
     theirs = customer_access.c.customer_id == any_(bindparam(None, changed, ARRAY(Uuid)))
     await write.execute(unscoped(delete(customer_access).where(theirs), PROJECTING))
     if rows:
-        await write.execute(unscoped(insert(customer_access), PROJECTING), rows)
+        kinds = _columns(customer_access)
+        owned = insert(customer_access).from_select(list(kinds), select(brought(rows, kinds)))
+        await write.execute(unscoped(owned, PROJECTING))
     return changed
+
+
+def _columns(table: Table) -> dict[str, Any]:
+    return {column.name: column.type for column in table.columns}
 
 
 def to_access(customer: CustomerFacts) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class Doing:
 
     `customer_id`, `object_id`, `person` (whose key encrypts what is personal), `actor` and `means` (by what he acts)
     are texts; "" where unknown. `change` is added to what the request says; it holds nothing personal. `keys`: those of
-    persons that are known here.
+    persons that are known here. `record_id`: the id that the record will have.
     """
 
     call: Call
@@ -59,6 +59,7 @@ class Doing:
     person: str = ""
     change: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, bytes] = field(default_factory=dict, repr=False)
+    record_id: UUID = field(default_factory=new_id)
 
     @classmethod
     def of(
@@ -80,7 +81,7 @@ class Doing:
 async def add_record(connection: AsyncConnection, doing: Doing, now: datetime, request_id: str = "") -> None:
     clear, personal = split(doing.call.request)
     record: dict[str, Any] = {
-        "id": new_id(),
+        "id": doing.record_id,
         "occurred_at": now,
         "actor": doing.actor,
         "acting_for": doing.caller.acting_for,
@@ -112,12 +113,12 @@ async def add_record(connection: AsyncConnection, doing: Doing, now: datetime, r
     doing.keys[person] = key
 
 
-async def erase(write: "Write", person: str) -> bool:
-    """Makes everything personal that the audit holds of a person or customer unreadable, for good.
+async def erase(write: "Write", *persons: str) -> bool:
+    """Makes everything personal that the audit holds of these persons or customers unreadable, for good.
 
     Answers whether there could have been anything. What is recorded afterwards gets a new key.
     """
-    found = await write.execute(delete(person_keys).where(person_keys.c.person == person))
+    found = await write.execute(delete(person_keys).where(person_keys.c.person.in_(persons)))
     return found.rowcount > 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
 from sqlalchemy import ExceptionContext, MetaData, event, text
@@ -15,21 +16,28 @@ from services.shared.access.tables import metadata as access_tables
 from services.shared.audit.writing import Doing
 from services.shared.clock import Clock
 from services.shared.db.hot import HotQuery, HotReads
-from services.shared.db.write import Outgoing, Write, claim_request
+from services.shared.db.write import UTC_ZONE, Outgoing, Write, claim_request
 from services.shared.rpc.caller import caller, current_call, current_method
 
 # Without it the rowcount of an insert is -1, which is true, where nothing was inserted for a conflict.
 KEEP_ROWCOUNT = {"preserve_rowcount": True}
+
+MOST_WAITING = 100
+"""Commits whose events wait in memory for the relay."""
 
 PLAN_EACH_TIME = {"options": "-c plan_cache_mode=force_custom_plan"}
 
 
 class Database:
     """`url` as in ServiceSettings.database_url; `clock` gives the moment that a write is stamped with; `tables` are the
-    service's own, of which those that are bound to a customer are read and written through a scope only.
+    service's own, of which those that are bound to a customer are read and written through a scope only. `zone` is the
+    business time zone.
     """
 
-    def __init__(self, url: str, clock: Clock, tables: MetaData | None = None, *, pool_size: int = 10) -> None:
+    def __init__(
+        self, url: str, clock: Clock, tables: MetaData | None = None, *, pool_size: int = 10, zone: ZoneInfo = UTC_ZONE
+    ) -> None:
+        self._zone = zone
         known = [*access_tables.tables.values(), *(tables.tables.values() if tables is not None else ())]
         self._find_bound = finder({table.fullname for table in known if table.info.get("customer")})
         options: dict[str, Any] = {
@@ -100,7 +108,7 @@ class Database:
             first, known_id = await claim_request(connection, request, caller(), current_method(), result_id, now)
             doing = Doing.of(caller(), current_call.get(), known_id, self._keys) if first else None
             write = Write(connection, now=now, actor=caller().actor, request_id=request.request_id,  # type: ignore[attr-defined]
-                          first=first, result_id=known_id, doing=doing)  # fmt: skip
+                          first=first, result_id=known_id, doing=doing, zone=self._zone)  # fmt: skip
             yield write
             await write.flush()
         self._committed(write)
@@ -116,8 +124,9 @@ class Database:
             await _unscoped(connection, unscoped)
             doing = None if actor else Doing.of(caller(), current_call.get(), None, self._keys)
             write = Write(
-                connection, now=self.clock(), actor=actor or caller().actor, request_id=request_id, doing=doing
-            )
+                connection, now=self.clock(), actor=actor or caller().actor, request_id=request_id, doing=doing,
+                zone=self._zone,
+            )  # fmt: skip
             yield write
             await write.flush()
         self._committed(write)
@@ -125,7 +134,8 @@ class Database:
     def _committed(self, write: Write) -> None:
         if write.doing and (call := current_call.get()):
             call.audited = True
-        if write.outgoing:
+        # Bulk work may be faster than the relay: what is left out is found in the outbox, and not held in memory.
+        if write.outgoing and self.committed.qsize() < MOST_WAITING:
             self.committed.put_nowait(write.outgoing)
 
     def _begin_anew(self, context: ExceptionContext) -> None:

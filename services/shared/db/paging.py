@@ -57,8 +57,8 @@ def _print(values: Sequence[Any]) -> str:
 def _query(request: Message) -> str:
     bare = type(request)()
     bare.CopyFrom(request)
-    bare.ClearField("page_token")
-    bare.ClearField("page_size")
+    for field in {"page_token", "page_size"} & {*request.DESCRIPTOR.fields_by_name}:
+        bare.ClearField(field)  # type: ignore[arg-type]
     name = request.DESCRIPTOR.full_name.encode()
     return hashlib.sha256(name + bare.SerializeToString(deterministic=True)).hexdigest()[:12]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from google.protobuf.message import Message
 from sqlalchemy import CursorResult, Executable, insert, select
@@ -18,6 +19,8 @@ from services.shared.ids import new_id
 from services.shared.messaging.envelope import subject_of, to_envelope
 from services.shared.rpc.caller import Caller
 
+UTC_ZONE = ZoneInfo("UTC")
+
 
 @dataclass(frozen=True)
 class Outgoing:
@@ -30,7 +33,8 @@ class Outgoing:
 
 
 class Write:
-    """A transaction under way. `now` is its moment (UTC), `actor` whose doing it is."""
+    """A transaction under way. `now` is its moment (UTC), `actor` whose doing it is, `zone` the business time
+    zone."""
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Write:
         first: bool = True,
         result_id: UUID | None = None,
         doing: Doing | None = None,
+        zone: ZoneInfo = UTC_ZONE,
     ) -> None:
         self.connection = connection
         self.now = now
@@ -50,6 +55,7 @@ class Write:
         self.first = first
         self.result_id = result_id or new_id()
         self.outgoing: list[Outgoing] = []
+        self.zone = zone
         self.doing = doing
         """What the audit will say of this write; None where it says nothing (consumers, repeats)."""
         self._emitted: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ database is no fault of the event and is waited out.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from google.protobuf.message import DecodeError, Message
 from nats.aio.client import Client
@@ -90,10 +90,10 @@ class Consumer:
         if deliveries < MAX_DELIVERIES and not isinstance(error, DecodeError):
             await message.nak(delay=2 ** (deliveries - 2))
             return
-        event_id = UUID((message.headers or {})["Nats-Msg-Id"])
         async with self._db.transaction(actor=f"machine:{self.name}") as write:
-            row = {"consumer": self.name, "event_id": event_id, "subject": message.subject, "event": message.data,
-                   "error": f"{type(error).__name__}: {error}"[:1000], "failed_at": write.now}  # fmt: skip
+            row = {"consumer": self.name, "event_id": _id_of(message), "subject": message.subject,
+                   "event": message.data, "error": f"{type(error).__name__}: {error}"[:1000],
+                   "failed_at": write.now}  # fmt: skip
             await write.execute(upsert(dead_letters).values(row).on_conflict_do_nothing())
         await message.term()
 
@@ -107,6 +107,15 @@ class Consumer:
         await self.take(Event.FromString(row.event))
         async with self._db.transaction() as write:
             await write.execute(delete(dead_letters).where(mine))
+
+
+def _id_of(message: Msg) -> UUID:
+    """The id that the event was published under; where a message has none, for no relay sent it, one made of what it
+    says."""
+    try:
+        return UUID((message.headers or {}).get("Nats-Msg-Id", ""))
+    except ValueError:
+        return uuid5(NAMESPACE_OID, f"{message.subject} {message.data.hex()}")
 
 
 async def pull(nats: Client, name: str, subjects: list[str], receive: Callable[[Msg], Awaitable[None]]) -> None:

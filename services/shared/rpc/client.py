@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kejing.identity.v1 import sessions_service_pb2 as identity
 from kejing.identity.v1 import sessions_service_pb2_grpc as identity_grpc
 from services.shared.errors import Unavailable
-from services.shared.ids import new_id
+from services.shared.rpc.assertion import assertion
 from services.shared.rpc.caller import caller, current_token
 
 DEADLINE_SECONDS = 10.0
@@ -24,7 +22,6 @@ OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
-ASSERTION_SECONDS = 30
 ON_BEHALF_OF = "x-kejing-on-behalf-of"
 ACTING_FOR = "x-kejing-acting-for"
 
@@ -32,26 +29,6 @@ ACTING_FOR = "x-kejing-acting-for"
 def channel(address: str, *interceptors: grpc.aio.ClientInterceptor) -> grpc.aio.Channel:
     """A channel to host:port; calls without a timeout get one of 10 seconds."""
     return grpc.aio.insecure_channel(address, options=OPTIONS, interceptors=[_Deadline(), *interceptors])
-
-
-def assertion(key_file: Path, subject: str) -> str:
-    """A statement, good for 30 seconds, that the bearer of the key is `subject`; identity gives an access token for it.
-
-    "machine:<name>" needs that machine's own key. "employee:<login>" needs the deployment's command key, whose bearer
-    may act as anybody.
-    """
-    now = int(time.time())
-    claims = {"iss": "kejing-command", "aud": "identity", "sub": subject, "iat": now,
-              "exp": now + ASSERTION_SECONDS, "jti": str(new_id())}  # fmt: skip
-    return jwt.encode(claims, key_file.read_bytes(), algorithm="EdDSA")
-
-
-def public_key_of(key_file: Path) -> Ed25519PublicKey:
-    """The public half of an Ed25519 private key (PEM)."""
-    key = load_pem_private_key(key_file.read_bytes(), None).public_key()
-    if not isinstance(key, Ed25519PublicKey):
-        raise TypeError(f"{key_file} is no Ed25519 key")
-    return key
 
 
 class MachineToken:

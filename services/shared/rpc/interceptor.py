@@ -39,6 +39,7 @@ ENTRY = 8
 """Bytes that each violation takes beside its texts."""
 LONGEST_KEY = 60
 LIBRARY_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+_LOG = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def _address(peer: str) -> str:
 def _id(value: str) -> str:
     """An id as it is written elsewhere; what is none as it is."""
     try:
-        return str(UUID(value))
+        return value and str(UUID(value))
     except ValueError:
         return value
 
@@ -270,7 +271,7 @@ def _fitting(refusal: Refusal) -> Iterator[Violation]:
 
 
 def _log(method: str, code: str, started: float, request: Any, **more: str) -> None:
-    get_logger().info(
+    _LOG.info(
         "call",
         method=method,
         code=code,
