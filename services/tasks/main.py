@@ -2,7 +2,9 @@
 
 from functools import partial
 
+from kejing.tasks.v1.events_pb2 import PersonalDataErased
 from services.shared.clock import Clock, utc_now
+from services.shared.privacy import PersonalDataServicer, eraser
 from services.shared.runtime import Service, run_process
 from services.tasks import consumers
 from services.tasks.api.follow_ups import FollowUpsServicer
@@ -13,6 +15,7 @@ from services.tasks.api.tasks import TasksServicer
 from services.tasks.api.themes import ThemesServicer
 from services.tasks.domain.notices import Reminders
 from services.tasks.settings import TasksSettings
+from services.tasks.storage import personal
 from services.tasks.storage.tables import metadata
 
 NAME = "tasks"
@@ -21,7 +24,8 @@ NAME = "tasks"
 async def build(settings: TasksSettings, clock: Clock = utc_now) -> Service:
     """The service, put together and not yet started. Raises RuntimeError where settings.bind is taken."""
     zone, reminders = settings.business_time_zone, Reminders(settings.task_reminders)
-    service = Service(NAME, settings, clock, metadata, consumers.handlers(reminders))
+    erasing = {"privacy": eraser(NAME, personal.HELD, PersonalDataErased)}
+    service = Service(NAME, settings, clock, metadata, consumers.handlers(reminders), apart=erasing)
     db, parties = service.db, Parties(service.db, service.customers, service.directory)
     service.offer(
         ThemesServicer(db),
@@ -29,6 +33,7 @@ async def build(settings: TasksSettings, clock: Clock = utc_now) -> Service:
         FollowUpsServicer(db, reminders, parties),
         ProcessDefinitionsServicer(db, parties),
         ProcessRecordsServicer(db, zone, reminders, parties),
+        PersonalDataServicer(db, personal.HELD),
     )
     return service
 

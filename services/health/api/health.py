@@ -17,6 +17,7 @@ from services.health.api.wire import (
     to_rule_set,
     to_status,
 )
+from services.health.domain.metrics import FIELDS
 from services.health.domain.rules import Rules, Status, check_rules, reasons
 from services.health.domain.weeks import Week
 from services.health.storage import evaluations, results, rule_sets
@@ -78,7 +79,11 @@ class HealthServicer(health_service_pb2_grpc.HealthServiceServicer):
         share = DEFAULT_DATA_SHARE
         if new.HasField("minimum_data_share"):
             share = from_decimal(new.minimum_data_share.value, "rule_set.minimum_data_share")
-        rules = Rules(from_proto(new.at_risk), from_proto(new.excellent), share)
+        rules = Rules(
+            from_proto(new.at_risk, FIELDS, "rule_set.at_risk"),
+            from_proto(new.excellent, FIELDS, "rule_set.excellent"),
+            share,
+        )
         check_rules(rules, "rule_set")
         async with self._db.write(request) as write:
             if write.first:

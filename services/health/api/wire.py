@@ -13,7 +13,6 @@ from kejing.health.v1 import alerts_pb2, evaluation_pb2, health_pb2
 from services.health.domain.rules import Reason, Rules, Status
 from services.health.domain.weeks import Week
 from services.health.storage.evaluations import Progress
-from services.health.storage.results import values_of
 from services.shared.conditions import wire as conditions
 from services.shared.errors import InvalidArgument
 from services.shared.rpc.wire import to_date, to_timestamp
@@ -55,12 +54,15 @@ def to_health(row: Row[Any]) -> health_pb2.Health:
         computed_at=to_timestamp(row.computed_at),
         rule_set_id=str(row.rule_set_id),
         rule_set_version=row.rule_set_version,
-        inputs=[
-            health_pb2.HealthInput(metric=metric, value=to_decimal(value))
-            for metric, value in sorted(values_of(row.inputs).items())
-        ],
+        inputs=map(to_input, sorted(row.inputs.items())),
         data_until=to_date(row.data_until),
     )
+
+
+def to_input(stored: tuple[str, str | None]) -> health_pb2.HealthInput:
+    """Of an item of a result's inputs."""
+    metric, value = stored
+    return health_pb2.HealthInput(metric=metric, value=None if value is None else to_decimal(Decimal(value)))
 
 
 def to_reason(reason: Reason) -> health_pb2.HealthReason:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from services.health.domain.metrics import FIELDS
 from services.shared.conditions.check import Alternative, alternatives, check, possible_values
 from services.shared.conditions.tree import Comparison, Condition, Values, answer, comparisons
+from services.shared.conditions.values import written
 from services.shared.errors import InvalidArgument
 
 
@@ -124,7 +125,11 @@ def _check_overlap(danger: Alternative, excellence: Alternative, path: str) -> N
     both = possible_values((*danger, *excellence), FIELDS) if shared else None
     if both is None:
         return
-    example = ", ".join(f"{metric} = {value.normalize():f}" for metric, value in both.items() if metric in shared)
+    example = ", ".join(
+        f"{metric} = {'nothing' if value is None else written(value)}"
+        for metric, value in both.items()
+        if metric in shared
+    )
     raise InvalidArgument(f"{path}.excellent", f"with {example}",
                           "a customer would be both excellent and at risk; the levels must not overlap",
                           "LEVELS_OVERLAP")  # fmt: skip

@@ -12,13 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.health.storage.tables import customers
 from services.shared.access import Scope
 from services.shared.db import Write
+from services.shared.db.rows import brought
 
 
 async def project(write: Write, rows: Sequence[dict[str, Any]]) -> None:
     """Takes over rows (id, external_id, seats, created_at, version) that are newer than what is known."""
-    statement = upsert(customers).values(list(rows))
+    kinds = {name: customers.c[name].type for name in ("id", "external_id", "seats", "created_at", "version")}
+    statement: Any = upsert(customers).from_select(list(kinds), select(brought(rows, kinds)))
     new = statement.excluded
-    changed = {name: new[name] for name in ("external_id", "seats", "created_at", "version")}
+    changed = {name: new[name] for name in kinds if name != "id"}
     await write.execute(
         statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=customers.c.version < new.version)
     )

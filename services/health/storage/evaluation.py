@@ -27,6 +27,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.health.domain.rules import Rules, Status
@@ -49,7 +50,8 @@ from services.shared.errors import Conflict
 async def evaluate_range(
     write: Write, run: Row[Any], row: Row[Any], rules: Rules, week_ended_at: datetime
 ) -> list[Row[Any]]:
-    """Evaluates the customers of an evaluation_ranges row, unless that was done; answers whose present health changed.
+    """Evaluates the customers of an evaluation_ranges row, unless that was done; answers whose present health, or what
+    it was computed from, changed.
 
     Args:
         run: the evaluations row.
@@ -58,7 +60,9 @@ async def evaluate_range(
         week_ended_at: the first instant after the run's week.
 
     Returns:
-        (customer_id, status, previous_status) of customers whose present status is another one now, by id.
+        (customer_id, status, previous_status, inputs), by id; `status` where the present status is another one now,
+        `inputs`, a JSON text, where no later week is known and they are other ones than those of the week before, or of
+        an earlier run for the week; else None.
 
     Raises:
         Conflict: a run about this or a later week was made in the same moment; the next try succeeds.
@@ -95,9 +99,19 @@ def statement(rules: Rules, latest: bool) -> Select[Any]:
     results = _results(found, once)
     transitions = _transitions(found, once)
     current = _current(found, once, latest)
+    moved = current.c.customer_id.is_not(None)
+    told = and_(found.c.told_inputs.is_distinct_from(found.c.inputs), exists(select(once.c.number)))
+    if not latest:
+        told = and_(told, _no_later(found))
     return (
-        select(found.c.customer_id, found.c.status, found.c.previous_status)
-        .join(current, current.c.customer_id == found.c.customer_id)
+        select(
+            found.c.customer_id,
+            case((moved, found.c.status)).label("status"),
+            found.c.previous_status,
+            case((told, cast(found.c.inputs, Text))).label("inputs"),
+        )
+        .outerjoin(current, current.c.customer_id == found.c.customer_id)
+        .where(or_(moved, told))
         .order_by(found.c.customer_id)
         .add_cte(results, transitions)
     )
@@ -119,6 +133,15 @@ def _found(rules: Rules, latest: bool) -> Any:
         .limit(1)
         .scalar_subquery()
     )
+    monday = bindparam("monday", type_=Date)
+    told = (
+        select(health_results.c.inputs)
+        .where(health_results.c.customer_id == customers.c.id)
+        .where(health_results.c.week.between(monday - literal_column("7"), monday))
+        .order_by(health_results.c.week.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     inputs_of = inputs(raw)
     known = (
         select(
@@ -126,6 +149,7 @@ def _found(rules: Rules, latest: bool) -> Any:
             func.coalesce(present.c.status if latest else before, Status.NOT_COMPUTED.value).label("previous_status"),
             present.c.status.label("present_status"),
             raw.c.data_until,
+            told.label("told_inputs"),
             *(value.label(metric) for metric, value in inputs_of.items()),
         )
         .outerjoin(raw, raw.c.customer_id == customers.c.id)
@@ -151,8 +175,9 @@ def _found(rules: Rules, latest: bool) -> Any:
         _status(rules, values).label("status"),
         known.c.previous_status,
         known.c.present_status,
-        func.jsonb_build_object(*stored).label("inputs"),
+        func.jsonb_build_object(*stored, type_=JSONB).label("inputs"),
         known.c.data_until,
+        known.c.told_inputs,
     )
 
 
@@ -217,19 +242,24 @@ def _current(found: Any, once: Any, latest: bool) -> Any:
     changed = and_(found.c.present_status.is_distinct_from(found.c.status), exists(select(once.c.number)))
     rows = select(found.c.customer_id, found.c.status).where(changed)
     if not latest:
-        later = (
-            select(health_results.c.week)
-            .where(health_results.c.customer_id == found.c.customer_id)
-            .where(health_results.c.week > bindparam("monday", type_=Date))
-            .limit(1)
-        )
-        rows = rows.where(later.scalar_subquery().is_(None))
+        rows = rows.where(_no_later(found))
     insertion = upsert(health_current).from_select(["customer_id", "status"], rows)
     return (
         insertion.on_conflict_do_update(index_elements=["customer_id"], set_={"status": insertion.excluded.status})
         .returning(health_current.c.customer_id)
         .cte("current")
     )
+
+
+def _no_later(found: Any) -> Any:
+    """Whether no later week of the customer is known."""
+    later = (
+        select(health_results.c.week)
+        .where(health_results.c.customer_id == found.c.customer_id)
+        .where(health_results.c.week > bindparam("monday", type_=Date))
+        .limit(1)
+    )
+    return later.scalar_subquery().is_(None)
 
 
 def _now() -> Any:

@@ -26,8 +26,8 @@ from services.shared.db import Database, Write
 from services.shared.errors import Unauthenticated
 from services.shared.ids import new_id
 from services.shared.logging import get_logger
+from services.shared.rpc.assertion import public_key_of
 from services.shared.rpc.caller import caller
-from services.shared.rpc.client import public_key_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from kejing.common.v1 import options_pb2
 from services.identity.storage.sessions import ACCESS_LIFE
 from services.identity.storage.signing_keys import SigningKey
-from services.shared.rpc.client import ASSERTION_SECONDS
+from services.shared.rpc.assertion import ASSERTION_SECONDS
 from services.shared.rpc.tokens import AUDIENCE, ISSUER
 
 LEEWAY = timedelta(seconds=5)

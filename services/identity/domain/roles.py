@@ -42,13 +42,27 @@ READY_MADE = (
         "MANAGER",
         "经理 Manager",
         "DEPARTMENT",
-        (*_WORK, "TASKS_MANAGE", "THEMES_MANAGE", "PROCESSES_DEFINE", "ORDERS_WRITE"),
+        (
+            *_WORK,
+            "TASKS_MANAGE",
+            "THEMES_MANAGE",
+            "PROCESSES_DEFINE",
+            "ORDERS_WRITE",
+            "OWNERS_MANAGE",
+            "SEGMENTS_MANAGE",
+            "CUSTOMERS_EXPORT",
+        ),
     ),
     ReadyMade("CSM", "客户成功经理 Customer success manager", "OWN", _WORK),
     ReadyMade("ANALYST", "分析师 Analyst", "OWN", (*_READ, "TASKS_WRITE", "ALERTS_HANDLE")),
     ReadyMade("SALES", "销售 Sales", "OWN", (*_READ, "CUSTOMERS_WRITE", "TASKS_WRITE", "ORDERS_WRITE")),
     ReadyMade("SERVICE_AGENT", "客服 Service agent", "DEPARTMENT", ("CUSTOMERS_READ", "TASKS_READ", "TASKS_WRITE")),
-    ReadyMade("DATA_ANALYST", "数据分析师 Data analyst", "ALL", (*_READ, "HEALTH_MANAGE", "USAGE_INGEST")),
+    ReadyMade(
+        "DATA_ANALYST",
+        "数据分析师 Data analyst",
+        "ALL",
+        (*_READ, "HEALTH_MANAGE", "USAGE_INGEST", "SEGMENTS_MANAGE", "CUSTOMERS_EXPORT"),
+    ),
 )
 """Without ADMINISTRATOR, whose permissions are those of the catalogue of the release that runs."""
 ADMINISTRATOR_NAME = "管理员 Administrator"

@@ -10,7 +10,8 @@ from google.type.date_pb2 import Date
 from sqlalchemy import Row
 
 from kejing.revenue.v1 import orders_service_pb2 as pb
-from services.revenue.api.contract_ends import tell_contract_ends
+from services.revenue.api.customer_facts import tell_customer_facts
+from services.revenue.api.order_events import tell_orders
 from services.revenue.api.wire import to_terms
 from services.revenue.domain.order import OrderTerms, Status, check, check_renewal
 from services.revenue.storage import contract_ends, customers, orders
@@ -56,8 +57,11 @@ class OrderImport:
             created = updated = 0
             if good and write.first:
                 values = [orders.to_row(g.order_id, g.customer_id, g.terms, g.renews_order_id, write.now) for g in good]
-                created, updated = await orders.take_over(write, values)
-                await tell_contract_ends(write, before | {each.customer_id for each in good})
+                changed = await orders.take_over(write, values)
+                created = sum(order.is_new for order in changed)
+                updated = len(changed) - created
+                tell_orders(write, changed, imported=True)
+                await tell_customer_facts(write, before | {each.customer_id for each in good})
             if write.doing:
                 write.doing.change = {"created": created, "updated": updated, "rows": len(batch.rows)}
         self.report.created += created

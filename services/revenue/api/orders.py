@@ -8,7 +8,8 @@ import grpc
 
 from kejing.revenue.v1 import orders_service_pb2 as pb
 from kejing.revenue.v1 import orders_service_pb2_grpc
-from services.revenue.api.contract_ends import tell_contract_ends
+from services.revenue.api.customer_facts import tell_customer_facts
+from services.revenue.api.order_events import tell_orders
 from services.revenue.api.order_import import OrderImport
 from services.revenue.api.wire import optional_day, to_order, to_status, to_terms
 from services.revenue.domain.order import Status, check, check_renewal
@@ -45,9 +46,11 @@ class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
                         raise NotFound("order", renews_order_id)
                     check_renewal(customer_id, terms.term_start, renewed.customer_id, renewed.term_start)
                 row = orders.to_row(write.result_id, customer_id, terms, renews_order_id, write.now)
-                if not await orders.add(write, row):
+                added = await orders.add(write, row)
+                if added is None:
                     raise AlreadyExists("ORDER_NUMBER_TAKEN", f"there is an order {terms.number} already")
-                await tell_contract_ends(write, [customer_id])
+                tell_orders(write, [added])
+                await tell_customer_facts(write, [customer_id])
             return pb.CreateOrderResponse(order=await self._read(write))
 
     async def ConfirmOrder(
@@ -61,8 +64,8 @@ class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
                     raise FailedPrecondition(
                         "ORDER_NOT_DRAFT", f"order {held.number} is {held.status}, not a draft", status=held.status
                     )
-                await orders.set_status(write, order_id, Status.EFFECTIVE)
-                await tell_contract_ends(write, [held.customer_id])
+                tell_orders(write, [await orders.set_status(write, order_id, Status.EFFECTIVE)])
+                await tell_customer_facts(write, [held.customer_id])
             return pb.ConfirmOrderResponse(order=await self._read(write))
 
     async def VoidOrder(
@@ -74,8 +77,8 @@ class OrdersServicer(orders_service_pb2_grpc.OrdersServiceServicer):
                 held = await self._held(write, order_id)
                 if held.status == Status.VOID:
                     raise FailedPrecondition("ORDER_VOID", f"order {held.number} is void already")
-                await orders.set_status(write, order_id, Status.VOID, request.reason)
-                await tell_contract_ends(write, [held.customer_id])
+                tell_orders(write, [await orders.set_status(write, order_id, Status.VOID, request.reason)])
+                await tell_customer_facts(write, [held.customer_id])
             return pb.VoidOrderResponse(order=await self._read(write))
 
     async def GetOrder(

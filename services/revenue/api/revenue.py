@@ -10,7 +10,7 @@ from kejing.revenue.v1 import revenue_service_pb2 as pb
 from kejing.revenue.v1 import revenue_service_pb2_grpc
 from services.revenue.api.wire import from_amount, to_month
 from services.revenue.domain.term import add_months, months_between
-from services.revenue.storage import customers, mrr
+from services.revenue.storage import customers, mrr, orders
 from services.shared.access.known_customers import Ensure
 from services.shared.db import Database
 from services.shared.db.paging import next_page_token, page_size, page_start
@@ -49,6 +49,14 @@ class RevenueServicer(revenue_service_pb2_grpc.RevenueServiceServicer):
         for row in rows:
             months[f"{row.month:%Y-%m}"].totals.append(_to_total(row))
         return pb.ListMrrResponse(months=months.values())
+
+    async def GetSignedAmount(
+        self, request: pb.GetSignedAmountRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetSignedAmountResponse:
+        customer_id = await self._customer(request.customer_id)
+        async with self._db.read() as read:
+            rows = await orders.signed_amount(read, caller().scope, request.year, customer_id)
+        return pb.GetSignedAmountResponse(totals=[from_amount(row.amount, row.currency) for row in rows])
 
     async def GetMrrBreakdown(
         self, request: pb.GetMrrBreakdownRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -13,11 +13,13 @@ from services.revenue.storage.tables import customers
 from services.shared.access import Scope
 from services.shared.access.tables import customers as known
 from services.shared.db import Write
+from services.shared.db.rows import brought
 
 
 async def project(write: Write, rows: Sequence[dict[str, Any]]) -> None:
     """Takes over rows (id, external_id, number, version) that are newer than what is known."""
-    statement = upsert(customers).values(list(rows))
+    kinds = {name: customers.c[name].type for name in ("id", "external_id", "number", "version")}
+    statement: Any = upsert(customers).from_select(list(kinds), select(brought(rows, kinds)))
     new = statement.excluded
     await write.execute(
         statement.on_conflict_do_update(

@@ -13,7 +13,8 @@ from services.revenue.domain.currency import MINOR_DIGITS
 from services.revenue.storage.tables import order_terms
 from services.shared.access import Scope, unscoped
 
-_SCALE = " ".join(f"when '{code}' then {10**digits}" for code, digits in MINOR_DIGITS.items() if digits != 2)
+SCALE = " ".join(f"when '{code}' then {10**digits}" for code, digits in MINOR_DIGITS.items() if digits != 2)
+"""Branches of "case currency … else 100 end": minor units in a major one."""
 
 # Whole numbers of minor units throughout, so that nothing is rounded but where the rule says so. What it reads,
 # seen_orders, is the caller's part of order_terms: see _in_scope. It is read once, whatever the number of months.
@@ -24,8 +25,8 @@ _FIGURES = f"""
     ),
     priced as materialized (
         select id, number, customer_id, product, currency, monthly_price, term_start, last_day,
-               case currency {_SCALE} else 100 end as scale,
-               amount * case currency {_SCALE} else 100 end as minor,
+               case currency {SCALE} else 100 end as scale,
+               amount * case currency {SCALE} else 100 end as minor,
                term_end - term_start + 1 as days,
                case when calendar_months >= 1
                          and (term_start + make_interval(months => calendar_months))::date = term_end + 1

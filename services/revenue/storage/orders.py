@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, any_, bindparam, literal_column, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Text, any_, bindparam, func, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -89,14 +89,14 @@ def to_row(
     }  # fmt: skip
 
 
-async def add(write: Write, row: dict[str, Any]) -> bool:
-    """Enters an order of a customer in scope; False where its number is taken."""
-    statement = upsert(orders).values(row).on_conflict_do_nothing(index_elements=["number"])
+async def add(write: Write, row: dict[str, Any]) -> Row[Any] | None:
+    """Enters an order of a customer in scope; None where its number is taken."""
+    statement = upsert(orders).values(row).on_conflict_do_nothing(index_elements=["number"]).returning(orders)
     statement = unscoped(statement, "its customer was found in scope")
-    return bool((await write.execute(statement)).rowcount)
+    return (await write.execute(statement)).one_or_none()
 
 
-async def set_status(write: Write, order_id: UUID, status: Status, void_reason: str = "") -> None:
+async def set_status(write: Write, order_id: UUID, status: Status, void_reason: str = "") -> Row[Any]:
     """Of an order that is locked."""
     values = {
         "status": status.value,
@@ -104,14 +104,14 @@ async def set_status(write: Write, order_id: UUID, status: Status, void_reason: 
         "version": orders.c.version + 1,
         "updated_at": write.now,
     }
-    statement = update(orders).where(orders.c.id == order_id).values(values)
-    await write.execute(unscoped(statement, "the row was locked in scope"))
+    statement = update(orders).where(orders.c.id == order_id).values(values).returning(orders)
+    return (await write.execute(unscoped(statement, "the row was locked in scope"))).one()
 
 
-async def take_over(write: Write, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
+async def take_over(write: Write, rows: Sequence[dict[str, Any]]) -> Sequence[Row[Any]]:
     """Enters new orders and brings known ones (by number) to the rows' values, in one statement.
 
-    Answers how many were new and how many had other values before; a known order keeps its id.
+    Answers the orders that are new or had other values before, with `is_new`; a known order keeps its id.
     """
     statement = upsert(orders).values(list(rows))
     new = statement.excluded
@@ -123,7 +123,29 @@ async def take_over(write: Write, rows: Sequence[dict[str, Any]]) -> tuple[int, 
         where=differs,
     )
     # xmax is 0 in a row version that was inserted and not updated
-    inserted: ColumnElement[bool] = literal_column("(orders.xmax = 0)")
-    returning = unscoped(statement, "an import is whole").returning(inserted)
-    created = (await write.execute(returning)).scalars().all()
-    return sum(created), len(created) - sum(created)
+    inserted: ColumnElement[bool] = literal_column("(orders.xmax = 0)").label("is_new")
+    returning = unscoped(statement, "an import is whole").returning(orders, inserted)
+    return (await write.execute(returning)).all()
+
+
+async def signed_amount(read: AsyncConnection, scope: Scope, year: int, customer_id: UUID | None) -> Sequence[Row[Any]]:
+    """Rows (currency, amount), by currency, of effective orders that were signed in `year`: their amounts, and monthly
+    prices for the months of the year in which they count."""
+    of, first, last = order_terms.c, date(year, 1, 1), date(year, 12, 31)
+    begin = func.greatest(of.term_start, first)
+    after = func.least(of.last_day, last) + 1
+    counted = func.greatest(_month_number(after) - _month_number(begin), 0)
+    worth = func.sum(func.coalesce(of.amount, of.monthly_price * counted))
+    statement = select(of.currency, worth.label("amount")).where(
+        of.status == Status.EFFECTIVE.value, of.signed_date.between(first, last)
+    )
+    statement = statement.group_by(of.currency).having(worth > 0).order_by(of.currency)
+    if customer_id is not None:
+        statement = scope.limit(statement.where(of.customer_id == customer_id), of.customer_id)
+    else:
+        statement = scope.whole(statement, of.customer_id)
+    return (await read.execute(statement)).all()
+
+
+def _month_number(day: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.extract("year", day) * 12 + func.extract("month", day)

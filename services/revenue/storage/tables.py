@@ -1,6 +1,7 @@
 """Tables of the revenue service, as the migrations make them."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, MetaData, Numeric, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
@@ -42,6 +43,16 @@ contract_ends = Table(
     Column("version", BigInteger),
     info={"customer": "customer_id"},
 )
+
+recurring = Table(
+    "recurring",
+    metadata,
+    Column("customer_id", Uuid, primary_key=True),
+    Column("ranges", JSONB),
+    Column("version", BigInteger),
+    info={"customer": "customer_id"},
+)
+"""As told last. `ranges`: lists of currency, first month, last month (null: open), both as their first day, and MRR."""
 
 customers = Table(
     "customers",

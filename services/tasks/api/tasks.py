@@ -104,6 +104,15 @@ class TasksServicer(TaskClock, tasks_service_pb2_grpc.TasksServiceServicer):
             answer.next_page_token = next_page_token(request, [rows[size - 1].deadline_at, rows[size - 1].id])
         return answer
 
+    async def GetOpenWork(
+        self, request: tasks_service_pb2.GetOpenWorkRequest, context: Any
+    ) -> tasks_service_pb2.GetOpenWorkResponse:
+        customer_id = UUID(request.customer_id)
+        await self._parties.find(customer_id=customer_id)
+        async with self._db.read() as read:
+            row = await tasks.open_work(read, caller().scope, customer_id, self._clock())
+        return tasks_service_pb2.GetOpenWorkResponse(**row._mapping)
+
     async def StartTask(
         self, request: tasks_service_pb2.StartTaskRequest, context: Any
     ) -> tasks_service_pb2.StartTaskResponse:

@@ -6,14 +6,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kejing.tasks.v1 import task_pb2
 from services.shared.errors import InvalidArgument
-from services.shared.rpc.wire import from_date
+from services.shared.rpc.wire import from_date, put_timestamp
 from services.tasks.domain.deadline import Deadline
 
 
 def set_instant(stamp: Timestamp, instant: datetime | None) -> None:
     """Sets a message's field; None leaves it absent."""
     if instant is not None:
-        stamp.FromDatetime(instant)
+        put_timestamp(stamp, instant)
 
 
 def to_deadline(field: str, deadline: task_pb2.Deadline) -> Deadline:

@@ -14,6 +14,7 @@ from kejing.customers.v1.events_pb2 import CustomerFacts
 from services.shared.access import Scope, unscoped
 from services.shared.access.tables import customer_access, employees
 from services.shared.db import Write
+from services.shared.db.rows import brought
 from services.tasks.storage.tables import customers, themes
 
 
@@ -25,9 +26,9 @@ async def keep_customers(write: Write, told: Iterable[CustomerFacts]) -> None:
     newest = {UUID(customer.id): customer for customer in sorted(told, key=lambda customer: customer.version)}
     if not newest:
         return
-    statement = upsert(customers).values(
-        [{"id": id_, "label": _label(newest[id_]), "version": newest[id_].version} for id_ in sorted(newest)]
-    )
+    rows = [{"id": id_, "label": _label(newest[id_]), "version": newest[id_].version} for id_ in sorted(newest)]
+    kinds = {name: customers.c[name].type for name in ("id", "label", "version")}
+    statement: Any = upsert(customers).from_select(list(kinds), select(brought(rows, kinds)))
     fresh = {"label": statement.excluded.label, "version": statement.excluded.version}
     newer = statement.on_conflict_do_update(
         index_elements=["id"], set_=fresh, where=customers.c.version < statement.excluded.version

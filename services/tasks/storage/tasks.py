@@ -30,13 +30,14 @@ from services.shared.access import EVERYTHING, Scope, unscoped
 from services.shared.access.pages import page_of
 from services.shared.access.scope import LATER
 from services.shared.db import HotQuery, Write
-from services.tasks.storage.tables import tasks
+from services.tasks.storage.tables import processes, tasks
 
 # As text, because an insert's RETURNING correlates nothing by itself.
 _LABEL = literal_column("(select c.label from customers c where c.id = tasks.customer_id)", Text)
 _FACTS = (*tasks.c, _LABEL.label("customer_label"))
 _OPEN = tasks.c.closed_at.is_(None)
 OPEN_STATES = {"TODO", "IN_PROGRESS"}
+COUNTED = 1000
 LOCKED = "its row was locked in scope"
 OF_PROCESS = "its process was locked in scope"
 
@@ -124,6 +125,23 @@ async def open_page(
 async def count_open_of(connection: AsyncConnection, scope: Scope, assignee_id: UUID) -> int:
     query = select(func.count()).select_from(tasks).where(tasks.c.assignee_id == assignee_id, _OPEN)
     return int((await connection.execute(scope.whole(query, tasks.c.customer_id))).scalar_one())
+
+
+async def open_work(connection: AsyncConnection, scope: Scope, customer_id: UUID, now: datetime) -> Row[Any]:
+    """(open_tasks, overdue_tasks, running_processes) of a customer, each counted up to COUNTED."""
+    mine = _OPEN & (tasks.c.customer_id == customer_id)
+    running = processes.c.ended_at.is_(None) & (processes.c.customer_id == customer_id)
+
+    def counted(found: ColumnElement[bool], of: ColumnElement[Any]) -> Any:
+        rows = scope.limit(select(of).where(found).limit(COUNTED), of).subquery()
+        return select(func.count()).select_from(rows).scalar_subquery()
+
+    query = select(
+        counted(mine, tasks.c.customer_id).label("open_tasks"),
+        counted(mine & (tasks.c.deadline_at <= now), tasks.c.customer_id).label("overdue_tasks"),
+        counted(running, processes.c.customer_id).label("running_processes"),
+    )
+    return (await connection.execute(unscoped(query, "each of its parts is scoped"))).one()
 
 
 async def add(write: Write, rows: Sequence[dict[str, Any]]) -> Sequence[Row[Any]]:
