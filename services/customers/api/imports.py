@@ -1,148 +1,168 @@
-"""A file comes in: read row by row, staged, and applied in chunks once all of it has arrived and is in order."""
+"""ImportsService: how customers, contacts and owners come in from other systems."""
 
+import asyncio
+import csv
 import io
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
-from itertools import islice
-from typing import IO, Any
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from kejing.customers.v1 import import_pb2
-from services.customers.api.wire import emit_changed
-from services.customers.domain.csv_file import Rejection, Row, read_rows
-from services.customers.domain.fields import ISO_DATE, Field
-from services.customers.domain.mapping import Column, FieldMapping
-from services.customers.storage import staging
-from services.customers.storage.imports import Applied, one_at_a_time
-from services.customers.storage.staging import Chunk
+from kejing.customers.v1 import imports_service_pb2 as pb
+from kejing.customers.v1 import imports_service_pb2_grpc
+from services.customers.api.advancing import Advancing, end
+from services.customers.api.import_wire import tell, to_import, to_rejected
+from services.customers.api.uploads import Uploads, csv_dialect, opened
+from services.customers.domain.fields import FORMULA, TYPED
+from services.customers.domain.mapping import REASON_HEADING
+from services.customers.domain.spreadsheets import guarded
+from services.customers.storage import import_runs, links
 from services.shared.db import Database, Write
-from services.shared.errors import InvalidArgument
-from services.shared.ids import new_id
-from services.shared.logging import get_logger
+from services.shared.db.paging import next_page_token, page_size, page_start
+from services.shared.errors import FailedPrecondition, NotFound
+from services.shared.keyring import Keyring
+from services.shared.rpc.caller import caller
+from services.shared.rpc.wire import put_timestamp
 
-IN_MEMORY = 4 * 1024 * 1024
-KEY_SEPARATOR = "\x1f"  # no cell holds it: control characters are refused
-ENCODINGS = {"": "utf-8-sig", "utf-8": "utf-8-sig", "gb18030": "gb18030"}
-
-Apply = Callable[[Write, Chunk, list[str]], Awaitable[Applied]]
-"""Applies a chunk of rows that bring the given fields."""
-
-
-async def opened(requests: AsyncIterator[Any]) -> tuple[import_pb2.ImportStart, AsyncIterator[bytes]]:
-    """The start of an upload, and the file's pieces. Raises InvalidArgument (START_MISSING)."""
-    first = await anext(requests, None)
-    if first is None or first.WhichOneof("part") != "start":
-        raise InvalidArgument("start", "", "the first message must say what the file's columns mean", "START_MISSING")
-
-    async def pieces() -> AsyncIterator[bytes]:
-        async for request in requests:
-            if request.WhichOneof("part") == "start":
-                raise InvalidArgument("start", "given twice", "only the first message may hold it", "START_TWICE")
-            yield request.data
-
-    return first.start, pieces()
+WATCH_SECONDS = 0.25
+ENDED = ("DONE", "CANCELLED", "FAILED")
+DOWNLOADED_ROWS = 1000
 
 
-class Import:
-    """One file on its way. `fields` says what a row may hold, `apply` what becomes of a chunk of rows.
+class ImportsServicer(imports_service_pb2_grpc.ImportsServiceServicer):
+    """`keyring`: that of files; `zone`: the business time zone."""
 
-    Raises InvalidArgument (MAPPING_WRONG) where the mapping can't be right.
-    """
-
-    def __init__(self, db: Database, start: import_pb2.ImportStart, fields: Mapping[str, Field], apply: Apply) -> None:
-        columns = {
-            name: Column(column.column, column.format or ISO_DATE, dict(column.values), column.default)
-            for name, column in start.mapping.columns.items()
-        }
-        self._mapping = FieldMapping(fields, columns, dict(start.mapping.constants), list(start.mapping.ignore))
+    def __init__(self, db: Database, keyring: Keyring, zone: ZoneInfo) -> None:
         self._db = db
-        self._start = start
-        self._apply = apply
-        self._id = new_id()
-        self._result = import_pb2.ImportResult()
-        self._rejections: list[Rejection] = []
+        self._keyring = keyring
+        self._uploads = Uploads(db, keyring)
+        self._advancing = Advancing(db, keyring, zone)
 
-    async def run(self, pieces: AsyncIterator[bytes]) -> import_pb2.ImportResult:
-        """Takes the file in. Raises InvalidArgument: see read_rows; then nothing was written."""
-        try:
-            with tempfile.SpooledTemporaryFile(IN_MEMORY) as spool:
-                async for piece in pieces:
-                    spool.write(piece)
-                spool.seek(0)
-                await self._stage(spool)
-            await self._remove_unfit()
-            await self._apply_chunks()
-        finally:
-            async with self._transaction() as write:
-                await staging.forget(write, self._id)
-        result = self._result
-        rejections = sorted(self._rejections, key=lambda rejection: rejection.line)[: staging.REPORTED]
-        result.rejected_rows.extend(
-            import_pb2.RejectedRow(line=r.line, column=r.column, value=r.value[:200], reason=r.reason)
-            for r in rejections
+    async def UploadFile(self, requests: AsyncIterator[pb.UploadFileRequest], context: Any) -> pb.UploadFileResponse:
+        start, others = await opened(requests)
+        row = await self._uploads.file(start, (each.data async for each in others))
+        return pb.UploadFileResponse(**{"import": to_import(row)})
+
+    async def SyncRecords(self, requests: AsyncIterator[pb.SyncRecordsRequest], context: Any) -> pb.SyncRecordsResponse:
+        start, others = await opened(requests)
+        row = await self._uploads.records(start, (each.records async for each in others))
+        return pb.SyncRecordsResponse(**{"import": to_import(row)})
+
+    async def GetImport(self, request: pb.GetImportRequest, context: Any) -> pb.GetImportResponse:
+        return pb.GetImportResponse(**{"import": to_import(await self._known(request.import_id))})
+
+    async def ListImports(self, request: pb.ListImportsRequest, context: Any) -> pb.ListImportsResponse:
+        size = page_size(request.page_size)
+        states = [pb.ImportState.Name(state).removeprefix("IMPORT_STATE_") for state in request.states]
+        async with self._db.read() as read:
+            rows = await import_runs.page(read, states, page_start(request), size + 1)
+        page, more = rows[:size], len(rows) > size
+        return pb.ListImportsResponse(
+            imports=map(to_import, page),
+            next_page_token=next_page_token(request, [page[-1].id]) if more else "",
         )
-        get_logger().info("imported", source=self._start.source, read=result.rows_read, created=result.created,
-                          updated=result.updated, rejected=result.rejected)  # fmt: skip
-        return result
 
-    def _transaction(self) -> AbstractAsyncContextManager[Write]:
-        return self._db.transaction(request_id=self._start.request_id, unscoped="an import concerns every customer")
+    async def WatchImport(self, request: pb.WatchImportRequest, context: Any) -> AsyncIterator[pb.WatchImportResponse]:
+        told = None
+        while told is None or told.state not in ENDED:
+            row = await self._known(request.import_id)
+            if row != told:
+                yield pb.WatchImportResponse(**{"import": to_import(row)})
+            told = row
+            if told.state not in ENDED:
+                await asyncio.sleep(WATCH_SECONDS)
 
-    async def _stage(self, spool: IO[bytes]) -> None:
-        text = io.TextIOWrapper(spool, encoding=ENCODINGS[self._start.mapping.encoding], newline="")
-        rows = read_rows(text, self._mapping)
-        while part := list(islice(rows, staging.CHUNK_ROWS)):
-            good = [(self._key(row), row) for row in part if isinstance(row, Row)]
-            self._result.rows_read += len(part)
-            self._result.rejected += len(part) - len(good)
-            if len(self._rejections) < staging.REPORTED:
-                self._rejections += [wrong for row in part if not isinstance(row, Row) for wrong in row]
-            if good:
-                async with self._transaction() as write:
-                    await staging.add(write, self._id, good)
+    async def PauseImport(self, request: pb.PauseImportRequest, context: Any) -> pb.PauseImportResponse:
+        return pb.PauseImportResponse(**{"import": to_import(await self._order(request, "PAUSED"))})
 
-    async def _remove_unfit(self) -> None:
-        """Leaves only rows whose customer and employee are known, and the last one of each key."""
-        fields = self._mapping.fields
-        async with self._transaction() as write:
-            if "customer_external_id" in fields:
-                removed = await staging.remove_unknown_customers(write, self._id)
-                self._reject("customer_external_id", "no customer has this external id", *removed)
-            if "login" in fields:
-                removed = await staging.remove_unknown_logins(write, self._id)
-                self._reject("login", "no active employee has this login", *removed)
-            if {"valid_from", "valid_to"} <= fields.keys():
-                removed = await staging.remove_backward_periods(write, self._id)
-                self._reject("valid_to", "the period ends before it begins", *removed)
-            self._result.superseded, replaced = await staging.supersede(write, self._id)
-        key = " and ".join(self._heading(field.name) for field in fields.values() if field.key)
-        self._rejections += [
-            Rejection(line, "", "", f"line {later} has the same {key}; the last one counts") for line, later in replaced
-        ]
+    async def ResumeImport(self, request: pb.ResumeImportRequest, context: Any) -> pb.ResumeImportResponse:
+        return pb.ResumeImportResponse(**{"import": to_import(await self._order(request, "RUNNING"))})
 
-    def _reject(self, field: str, reason: str, count: int, first: Iterable[tuple[int, str]]) -> None:
-        self._result.rejected += count
-        self._rejections += [Rejection(line, self._heading(field), value, reason) for line, value in first]
+    async def CancelImport(self, request: pb.CancelImportRequest, context: Any) -> pb.CancelImportResponse:
+        return pb.CancelImportResponse(**{"import": to_import(await self._order(request, "CANCELLED"))})
 
-    async def _apply_chunks(self) -> None:
-        after = 0
+    async def ListRejectedRows(self, request: pb.ListRejectedRowsRequest, context: Any) -> pb.ListRejectedRowsResponse:
+        row, size = await self._known(request.import_id), page_size(request.page_size)
+        async with self._db.read() as read:
+            rows = await import_runs.rejected_page(read, row.id, page_start(request), size + 1)
+        page, more = rows[:size], len(rows) > size
+        return pb.ListRejectedRowsResponse(
+            rows=map(to_rejected, page),
+            next_page_token=next_page_token(request, [page[-1].line, page[-1].place]) if more else "",
+        )
+
+    async def DownloadRejectedRows(
+        self, request: pb.DownloadRejectedRowsRequest, context: Any
+    ) -> AsyncIterator[pb.DownloadRejectedRowsResponse]:
+        known = await self._known(request.import_id)
+        # As the import's own mapping reads it. A file that was fed again has reasons of its own in it, which go.
+        encoding, delimiter = csv_dialect(pb.Mapping.FromString(known.mapping), by_record=False)
+        width, kept = len(known.header), [n for n, name in enumerate(known.header) if name != REASON_HEADING]
+
+        def lines(rows: list[list[str]]) -> bytes:
+            text = io.StringIO()
+            csv.writer(text, delimiter=delimiter).writerows(rows)
+            return text.getvalue().encode(encoding)
+
+        mark = b"\xef\xbb\xbf" if encoding == "utf-8" else b""
+        heading = lines([[*(known.header[n] for n in kept), REASON_HEADING]])
+        yield pb.DownloadRejectedRowsResponse(data=mark + heading)
+        after: list[Any] | None = None
         while True:
-            async with self._transaction() as write:
-                chunk = await staging.next_chunk(write.connection, self._id, after)
-                if chunk is None:
-                    return
-                await one_at_a_time(write)
-                applied = await self._apply(write, chunk, self._mapping.written)
-                await emit_changed(write, applied.customer_ids)
-            after = chunk.last
-            self._result.created += applied.created
-            self._result.updated += applied.updated
-            self._result.unchanged += chunk.size - applied.created - applied.updated
+            async with self._db.read() as read:
+                rows = await import_runs.rejected_lines(read, known.id, after, DOWNLOADED_ROWS)
+            if not rows:
+                return
+            cells = [[_shown(cell) for cell in import_runs.cells_of(self._keyring, row)] for row in rows]
+            # A row of another width keeps it, so that it is not taken for a whole one when it is fed again.
+            mended = [[found[n] for n in kept] if len(found) == width else found for found in cells]
+            data = lines([[*found, row.reasons] for found, row in zip(mended, rows, strict=True)])
+            yield pb.DownloadRejectedRowsResponse(data=data)
+            after = [rows[-1].line]
 
-    def _key(self, row: Row) -> str:
-        return KEY_SEPARATOR.join(str(row.values[field.name]) for field in self._mapping.fields.values() if field.key)
+    async def ListSources(self, request: pb.ListSourcesRequest, context: Any) -> pb.ListSourcesResponse:
+        async with self._db.read() as read:
+            rows = await links.sources_with_counts(read, caller().scope)
+        answer = pb.ListSourcesResponse()
+        for row in rows:
+            source = answer.sources.add(
+                name=row.name, ours=row.ours, contacts_ours=row.contacts_ours, customers=row.customers
+            )
+            put_timestamp(source.imported_at, row.imported_at)
+        return answer
 
-    def _heading(self, field: str) -> str:
-        """The column that brings the field, or the field's name where it is a constant."""
-        columns = self._mapping.columns
-        return columns[field].heading if field in columns else field
+    async def AdvanceImport(self, request: pb.AdvanceImportRequest, context: Any) -> pb.AdvanceImportResponse:
+        row = await self._advancing.advance(UUID(request.import_id))
+        return pb.AdvanceImportResponse(**{"import": to_import(row)})
+
+    async def _known(self, import_id: str) -> Any:
+        async with self._db.read() as read:
+            row = await import_runs.get(read, UUID(import_id))
+        if row is None:
+            raise NotFound("import", import_id)
+        return row
+
+    async def _order(self, request: Any, state: str) -> Any:
+        """Brings an import that hasn't ended into another state; answers it."""
+        async with self._db.write(request, result_id=UUID(request.import_id)) as write:
+            row = await import_runs.lock(write, write.result_id)
+            if row is None:
+                raise NotFound("import", request.import_id)
+            if not write.first or row.state == state:
+                return row
+            if row.state in ENDED:
+                raise FailedPrecondition("IMPORT_STATE", f"it has ended: {row.state}", state=row.state)
+            if state == "CANCELLED":
+                return await end(write, row, state)
+            return await _into(write, row, state)
+
+
+async def _into(write: Write, row: Any, state: str) -> Any:
+    changed = await import_runs.change(write, row.id, state=state, version=row.version + 1)
+    tell(write, changed)
+    return changed
+
+
+def _shown(cell: str) -> str:
+    """A cell without the mark of what it was in a spreadsheet, such that no program runs it; it is read as it was."""
+    return guarded(cell.lstrip(FORMULA + TYPED))

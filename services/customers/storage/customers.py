@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, any_, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import Row, Select, any_, bindparam, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text, Uuid
 
-from services.customers.storage.tables import contacts, customer_tags, customers
+from services.customers.storage.import_tables import customer_links
+from services.customers.storage.labels import TAG, of_kind
+from services.customers.storage.tables import customers, labels
 from services.shared.access import Scope
 from services.shared.access.tables import customer_access
 
@@ -29,14 +31,22 @@ _owners = func.array(
     type_=ARRAY(Text),
 )
 _tags = func.array(
-    select(customer_tags.c.tag)
-    .where(customer_tags.c.customer_id == customers.c.id)
-    .order_by(customer_tags.c.tag)
+    select(func.substr(labels.c.label, literal_column("3")))
+    .where(labels.c.customer_id == customers.c.id, of_kind(TAG))
+    .order_by(labels.c.label)
     .scalar_subquery(),
     type_=ARRAY(Text),
 )
-WHOLE: Select[Any] = select(customers, _owners.label("owners"), _tags.label("tags"))
-"""All columns of customers, `owners`: a list of "<role> <employee id> <valid from> <valid to>", and `tags`."""
+_links = func.array(
+    select(func.concat_ws(literal_column("' '"), customer_links.c.source, customer_links.c.external_id))
+    .where(customer_links.c.customer_id == customers.c.id)
+    .order_by(customer_links.c.source, customer_links.c.external_id)
+    .scalar_subquery(),
+    type_=ARRAY(Text),
+)
+WHOLE: Select[Any] = select(customers, _owners.label("owners"), _tags.label("tags"), _links.label("links"))
+"""All columns of customers, `owners`: a list of "<role> <employee id> <valid from> <valid to>", `tags`, and `links`: a
+list of "<source> <external id>", that of its own source left out."""
 
 
 def among(ids: Sequence[UUID]) -> Any:
@@ -67,14 +77,3 @@ async def facts_page(
     if after:
         query = query.where(customers.c.id > after[0])
     return (await connection.execute(scope.limit(query, customers.c.id, broad=True))).all()
-
-
-async def contacts_page(
-    connection: AsyncConnection, scope: Scope, customer_id: UUID, after: Sequence[Any] | None, size: int
-) -> Sequence[Row[Any]]:
-    """Up to `size` contacts of a customer in the order of (name, id)."""
-    query = select(contacts).where(contacts.c.customer_id == customer_id)
-    query = query.order_by(contacts.c.name, contacts.c.id).limit(size)
-    if after:
-        query = query.where(tuple_(contacts.c.name, contacts.c.id) > tuple_(*after))
-    return (await connection.execute(scope.limit(query, contacts.c.customer_id))).all()

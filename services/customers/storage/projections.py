@@ -4,22 +4,27 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import or_, update
+from sqlalchemy import Date, literal_column, or_, update
 
 from services.customers.storage.tables import customers
+from services.customers.storage.timeline import Change
 from services.shared.db import Write
 
 
-async def set_contract_end(write: Write, customer_id: UUID, end: date | None, version: int) -> bool:
-    """Whether the customer's end became another one."""
+async def set_contract_end(write: Write, customer_id: UUID, end: date | None, version: int) -> Change | None:
+    """What it changed where the customer's end became another one."""
     mine = (customers.c.id == customer_id) & (customers.c.contract_end_version < version)
     moved = update(customers).where(mine, customers.c.last_contract_end.is_distinct_from(end)).values(
         last_contract_end=end, contract_end_version=version, version=customers.c.version + 1, updated_at=write.now
-    )  # fmt: skip
-    if (await write.execute(moved)).rowcount:
-        return True
+    ).returning(literal_column("old.last_contract_end", Date).label("before"))  # fmt: skip
+    if row := (await write.execute(moved)).one_or_none():
+        return Change("last_contract_end", _text(row.before), _text(end))
     await write.execute(update(customers).where(mine).values(contract_end_version=version))
-    return False
+    return None
+
+
+def _text(day: date | None) -> str:
+    return day.isoformat() if day else ""
 
 
 @dataclass(frozen=True)
