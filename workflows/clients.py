@@ -4,6 +4,7 @@ A refusal travels unharmed from a service to the caller of an order: gRPC status
 its details (activity, update handler) → the same refusal again (ProcessesService).
 """
 
+import asyncio
 from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -12,9 +13,15 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from kejing.customers.v1 import customers_service_pb2_grpc
+from kejing.customers.v1 import (
+    customers_service_pb2_grpc,
+    days_service_pb2_grpc,
+    imports_service_pb2_grpc,
+    segments_service_pb2_grpc,
+)
 from kejing.health.v1 import alerts_service_pb2_grpc, evaluations_service_pb2_grpc
 from kejing.notifications.v1 import inbox_service_pb2_grpc
 from kejing.tasks.v1 import (
@@ -37,6 +44,10 @@ FINAL = {
 }
 """Statuses that asking again doesn't change."""
 
+STEP_SECONDS = 30.0
+"""The deadline of a call that does a step of bulk work."""
+BEAT_SECONDS = 1.5
+
 Answer = TypeVar("Answer", bound=Message)
 
 
@@ -56,6 +67,9 @@ class Clients:
         self.process_records = process_records_service_pb2_grpc.ProcessRecordsServiceStub(tasks)
         self.process_definitions = process_definitions_service_pb2_grpc.ProcessDefinitionsServiceStub(tasks)
         self.customers = customers_service_pb2_grpc.CustomersServiceStub(customers)
+        self.imports = imports_service_pb2_grpc.ImportsServiceStub(customers)
+        self.days = days_service_pb2_grpc.DaysServiceStub(customers)
+        self.segments = segments_service_pb2_grpc.SegmentsServiceStub(customers)
         self.evaluations = evaluations_service_pb2_grpc.EvaluationsServiceStub(self._channels["health"])
         self.alerts = alerts_service_pb2_grpc.AlertsServiceStub(self._channels["health"])
         self.inbox = inbox_service_pb2_grpc.InboxServiceStub(self._channels["notifications"])
@@ -85,6 +99,17 @@ async def ask(call: Awaitable[Answer], again: Collection[str] = ()) -> Answer:
             category=ApplicationErrorCategory.BENIGN,  # an answer, not an accident: no stack in the log
             non_retryable=error.code() in FINAL and reason not in again,
         ) from None
+
+
+async def beating(call: Awaitable[Answer]) -> Answer:
+    """The answer to a call made by an activity that has a heartbeat, which it gives while it waits."""
+    waiting = asyncio.ensure_future(call)
+    try:
+        while not (await asyncio.wait([waiting], timeout=BEAT_SECONDS))[0]:
+            activity.heartbeat()
+        return waiting.result()
+    finally:
+        waiting.cancel()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from services.shared.messaging.broker import connect
 from services.shared.rpc.client import fetch_public_keys
 from services.shared.rpc.server import Server, contract_of
 from services.shared.rpc.tokens import TokenVerifier
-from services.shared.runtime import run_process
+from services.shared.runtime import end, run_process
 from workflows.api.door import GrantedByTasks
 from workflows.api.processes_service import ProcessesServicer
 from workflows.clients import Clients
@@ -87,9 +87,7 @@ class Processes:
 
     async def stop(self) -> None:
         await self.server.stop()
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(self._loops)
         await asyncio.gather(*(worker.shutdown() for worker in self._workers), return_exceptions=True)
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._nats.close()

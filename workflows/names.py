@@ -12,14 +12,19 @@ from temporalio.common import SearchAttributeKey
 
 
 class TaskQueue(StrEnum):
-    """Where workers take their work. Batch work has its own, so that it never delays a person."""
+    """Where workers take their work. Batch work has its own, so that it never delays a person; imports have theirs, so
+    that a hundred files at once delay no evaluation."""
 
     INTERACTIVE = "kejing"
     BATCH = "kejing-batch"
+    IMPORTS = "kejing-imports"
 
 
 HEALTH_SCHEDULE = "health-tick"
 """Ticks every week; the tick sees to every week that has no finished evaluation."""
+
+CUSTOMERS_DAY_SCHEDULE = "customers-day-tick"
+"""Ticks every day; the tick sees to every business day that was not done."""
 
 
 def task_workflow(task_id: str) -> str:
@@ -40,6 +45,16 @@ def health_workflow(week: str, number: int = 1) -> str:
 def alerts_workflow(run_id: str, key_range: str) -> str:
     """Id of the fan-out of one range of a run's alerts."""
     return f"alerts/{run_id}/{key_range}"
+
+
+def import_workflow(import_id: str) -> str:
+    """Id of an import on its way (CustomerImport)."""
+    return f"import/{import_id}"
+
+
+def customers_day_workflow(day: str) -> str:
+    """Id of the daily work at customers for a business date, "2026-11-23"."""
+    return f"customers-day/{day}"
 
 
 CUSTOMER_ID = SearchAttributeKey.for_keyword("CustomerId")

@@ -5,13 +5,14 @@ It covers what events can't: a lost stream, a restored database, a workflow that
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from kejing.customers.v1 import imports_service_pb2
 from kejing.health.v1 import alerts_service_pb2
 from kejing.tasks.v1 import process_pb2, process_records_service_pb2, tasks_service_pb2
 from services.shared.clock import Clock
@@ -22,6 +23,7 @@ from workflows.business_process.records import to_record
 from workflows.business_process.starting import start_from_row
 from workflows.business_process.types import ProcessRecord
 from workflows.clients import Clients
+from workflows.customer_import.starting import send_import
 from workflows.names import process_workflow
 from workflows.pace import Pace
 from workflows.policies import BULK
@@ -32,6 +34,8 @@ from workflows.task_lifecycle.types import TaskClock
 EVERY_SECONDS = 60.0
 LATE = timedelta(seconds=60)
 """A notice that was due so long ago and was not given is somebody's fault: its clock is looked after."""
+STUCK = timedelta(minutes=1)
+"""An import that runs and did not get on for so long has no workflow, or one that was not told of something."""
 OWED = timedelta(minutes=2)
 """A range that was evaluated so long ago should be alerted. Where its run or its fan-out just takes longer, nothing is
 lost by asking: a fan-out that runs is left alone, and one that came early is not repeated."""
@@ -47,6 +51,7 @@ async def run_sweep(temporal: Client, clients: Clients, zone: str, clock: Clock)
             await wake_late_clocks(temporal, clients, zone, clock())
             await start_missing_processes(temporal, clients, zone)
             await start_owed_alerts(temporal, clients, clock())
+            await start_stuck_imports(temporal, clients, clock())
         except (RPCError, grpc.aio.AioRpcError) as error:
             get_logger().warning("sweep waits", error=f"{type(error).__name__}: {error}"[:300])
 
@@ -86,9 +91,24 @@ async def start_owed_alerts(temporal: Client, clients: Clients, now: datetime) -
     return count
 
 
+async def start_stuck_imports(temporal: Client, clients: Clients, now: datetime) -> int:
+    """Starts or wakes the workflow of every running import that did not get on for a minute; answers how many."""
+    count = 0
+    async for import_id in running_imports(clients, unmoved_since=now - STUCK):
+        await send_import(temporal, import_id, running=True)
+        count += 1
+    if count:
+        get_logger().warning("imports were stuck", count=count)
+    return count
+
+
 async def send_all(temporal: Client, clients: Clients, zone: str, pace: Pace) -> tuple[int, int]:
-    """Starts the workflow of every open task and process that has none; answers how many rows there are of each."""
+    """Starts the workflow of every open task, process and import that has none; answers how many tasks and processes
+    there are."""
     tasks = processes = 0
+    async for import_id in running_imports(clients):
+        await pace.turn()
+        await send_import(temporal, import_id, running=True)
     async for record in open_processes(clients):
         await pace.turn()
         await start_from_row(temporal, record, zone, BULK)
@@ -139,6 +159,19 @@ async def owed_alerts(clients: Clients, done_before: datetime) -> AsyncIterator[
         page = await clients.alerts.ListUnalertedRanges(request)
         for owed in page.ranges:
             yield FanoutOrder(owed.run_id, owed.range, owed.week)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+async def running_imports(clients: Clients, unmoved_since: datetime | None = None) -> AsyncIterator[str]:
+    """Ids of all imports that are to get on, or of those that did not since the instant."""
+    request = imports_service_pb2.ListImportsRequest(states=[imports_service_pb2.IMPORT_STATE_RUNNING], page_size=PAGE)
+    while True:
+        page = await clients.imports.ListImports(request)
+        for one in page.imports:
+            if unmoved_since is None or one.updated_at.ToDatetime(UTC) < unmoved_since:
+                yield one.id
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token

@@ -18,6 +18,7 @@ from temporalio.common import Priority
 from temporalio.service import RPCError, RPCStatusCode
 
 from kejing.common.v1.events_pb2 import Event
+from kejing.customers.v1.events_pb2 import ImportChanged
 from kejing.health.v1.events_pb2 import EvaluationRequested
 from kejing.tasks.v1 import task_pb2, tasks_service_pb2
 from kejing.tasks.v1.events_pb2 import TaskChanged
@@ -27,6 +28,7 @@ from services.shared.messaging.consumer import pull
 from services.shared.messaging.envelope import subject_of, type_of
 from workflows.business_process.types import TaskClosed
 from workflows.clients import Clients
+from workflows.customer_import.starting import send_import
 from workflows.health_evaluation.starting import start_requested
 from workflows.names import process_workflow
 from workflows.pace import BULK_STARTS_PER_SECOND, Pace
@@ -54,10 +56,13 @@ class Triggers:
         self._nats = nats
         self._tasks = clients.tasks
         self._zone = zone
-        self._payloads: dict[str, type[Message]] = {type_of(p): p for p in (TaskChanged, EvaluationRequested)}
+        self._payloads: dict[str, type[Message]] = {
+            type_of(p): p for p in (TaskChanged, EvaluationRequested, ImportChanged)
+        }
         self._in_hand = asyncio.Semaphore(IN_HAND)
         self._people = asyncio.Semaphore(AT_ONCE)
         self._bulk = asyncio.Semaphore(2)
+        self._imports = asyncio.Semaphore(2)
         self._pace = Pace(BULK_STARTS_PER_SECOND)
         self._latest: dict[str, asyncio.Task[None]] = {}
 
@@ -93,15 +98,24 @@ class Triggers:
     async def _handle(self, message: Msg, event: Event, payload: Any, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
-        bulk = isinstance(payload, TaskChanged) and payload.facts.origin in BULK_ORIGINS
+        lane = self._lane(payload)
         with bind(event_id=event.id, event_type=event.type):
-            async with self._bulk if bulk else self._people:
-                if bulk:
+            async with lane:
+                if lane is self._bulk:
                     await self._pace.turn()
                 try:
                     await self._until_taken(message, event, payload)
                 except NatsError as error:  # not acknowledged: it comes again, and starting twice is starting once
                     get_logger().warning("an event was not acknowledged", error=str(error)[:300])
+
+    def _lane(self, payload: Any) -> asyncio.Semaphore:
+        """What limits how many effects like this one run at the same time; masses must not delay people."""
+        match payload:
+            case TaskChanged() if payload.facts.origin in BULK_ORIGINS:
+                return self._bulk
+            case ImportChanged():
+                return self._imports
+        return self._people
 
     async def _until_taken(self, message: Msg, event: Event, payload: Any) -> None:
         """Lets the effect happen, for as long as it takes; a later event about the same thing waits meanwhile."""
@@ -109,6 +123,8 @@ class Triggers:
             try:
                 if isinstance(payload, EvaluationRequested):
                     await start_requested(self._temporal, payload, event.actor)
+                elif isinstance(payload, ImportChanged):
+                    await send_import(self._temporal, payload.import_id, running=payload.running)
                 elif not await self._overtaken(message, event, payload):
                     await self._of_task(payload)
             except (RPCError, grpc.aio.AioRpcError) as error:
@@ -159,5 +175,12 @@ class Triggers:
 
 def _about(payload: Any) -> str:
     """The id of what an event is about: events about one thing take effect in their order."""
-    about: str = payload.facts.task_id if isinstance(payload, TaskChanged) else payload.run_id
+    about: str
+    match payload:
+        case TaskChanged():
+            about = payload.facts.task_id
+        case ImportChanged():
+            about = payload.import_id
+        case _:
+            about = payload.run_id
     return about

@@ -11,13 +11,14 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from workflows import alert_fanout, business_process, health_evaluation, task_lifecycle
+from workflows import alert_fanout, business_process, customer_import, customers_day, health_evaluation, task_lifecycle
 from workflows.clients import Clients
 from workflows.names import TaskQueue
 
 PACKAGES: dict[TaskQueue, Sequence[ModuleType]] = {
     TaskQueue.INTERACTIVE: (task_lifecycle, business_process),
-    TaskQueue.BATCH: (health_evaluation, alert_fanout),
+    TaskQueue.BATCH: (health_evaluation, alert_fanout, customers_day),
+    TaskQueue.IMPORTS: (customer_import,),
 }
 """Each exports WORKFLOWS and ACTIVITIES: classes that are made with Clients; their decorated methods are activities."""
 
@@ -27,6 +28,9 @@ ACTIVITY_MARK = "__temporal_activity_definition"
 SHARED = ("names", "policies", "times", "attributes", "clients", "settings")
 STICKY = timedelta(seconds=3)
 """So long a workflow waits for the worker that has it in its memory, when that worker was killed."""
+AT_ONCE = {TaskQueue.INTERACTIVE: 40, TaskQueue.BATCH: 8, TaskQueue.IMPORTS: 2}
+"""Activities that run at the same time. Of a hundred imports two get on at a time, each for a step, by turns: their
+reading must leave the customers service to people."""
 GRACE = timedelta(seconds=6)
 """So long running activities may take to end when the process stops."""
 
@@ -45,7 +49,7 @@ def workers(client: Client, clients: Clients) -> list[Worker]:
             activities=activities(packages, clients),
             workflow_runner=sandbox(),
             max_concurrent_workflow_tasks=12,
-            max_concurrent_activities=40 if queue is TaskQueue.INTERACTIVE else 8,
+            max_concurrent_activities=AT_ONCE[queue],
             graceful_shutdown_timeout=GRACE,
             sticky_queue_schedule_to_start_timeout=STICKY,
         )

@@ -10,6 +10,7 @@ from temporalio.client import (
     Client,
     RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
+    WorkflowHandle,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
@@ -104,7 +105,7 @@ class Orders:
             Refusal: of the workflow's rules or of the row's owner; NOT_FOUND with PROCESS_NOT_FOUND; UNAVAILABLE with
                 OUTCOME_UNKNOWN where no answer came in time.
         """
-        handle = self._temporal.get_workflow_handle_for(BusinessProcess.run, process_workflow(process_id))
+        handle: WorkflowHandle[BusinessProcess, None] = self._temporal.get_workflow_handle(process_workflow(process_id))
         seconds = _patience(context)
         for _ in range(TRIES):
             try:
