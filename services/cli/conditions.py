@@ -6,13 +6,24 @@ from typing import Any
 
 from services.cli.failure import CommandFailed
 
-SIGNS = {1: "<", 2: "≤", 3: "=", 4: "≠", 5: "≥", 6: ">"}
+SIGNS = {1: "<", 2: "≤", 3: "=", 4: "≠", 5: "≥", 6: ">", 7: "one of", 8: "contains", 9: "starts with", 10: "known"}
 OPERATORS = {**{sign: operator for operator, sign in SIGNS.items()}, "<=": 2, "==": 3, "!=": 4, ">=": 5}
-COMPARISON = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|[<≤=≠≥>])\s*(\S+)\s*", re.ASCII)
+ONE_OF, KNOWN = 7, 10
+COMPARISON = re.compile(
+    r"\s*(?P<field>[\w.]+)"
+    r"(?:\s*(?P<sign><=|>=|==|!=|[<≤=≠≥>])(?!\s*[<≤=≠≥>!~])|\s+(?P<words>one of|contains|starts with)\s)"
+    r"\s*(?P<value>\S(?:.*\S)?)\s*"
+    r"|\s*(?P<known>[\w.]+)\s+(?:is\s+)?known\s*",
+    re.ASCII,
+)
+"""What follows a sign is a value: `=>`, `<>` and `=~` are mistyped, and no values that begin with half a sign."""
 
 
 def condition_of(written: Any, path: str) -> Any:
     """The Condition that a part of a YAML file holds: a comparison as text, `all:` or `any:` with a list, or `not:`.
+
+    Comparisons: `seats >= 5`, `region = East`, `region one of East, West`, `tags contains vip`, `name starts with A`,
+    `industry known`.
 
     Args:
         written: what YAML found there.
@@ -21,15 +32,10 @@ def condition_of(written: Any, path: str) -> Any:
     Raises:
         CommandFailed: it is no condition; names the part.
     """
-    from kejing.common.v1.condition_pb2 import Comparison, Condition, Conditions
+    from kejing.common.v1.condition_pb2 import Condition, Conditions
 
     if isinstance(written, str):
-        found = COMPARISON.fullmatch(written)
-        if not found:
-            raise CommandFailed(f"{path} is {written!r}; write a comparison such as tickets_14d >= 5")
-        field, sign, value = found.groups()
-        operator: Any = OPERATORS[sign]
-        return Condition(comparison=Comparison(field=field, operator=operator, value=value))
+        return Condition(comparison=_comparison(written, path))
     match written:
         case {"all": list() as parts} if len(written) == 1:
             return Condition(all=Conditions(conditions=_each(parts, f"{path}.all")))
@@ -38,6 +44,24 @@ def condition_of(written: Any, path: str) -> Any:
         case {"not": part} if len(written) == 1:
             return Condition(negated=condition_of(part, f"{path}.not"))
     raise CommandFailed(f"{path} must be a comparison, or one of `all:` and `any:` with a list, or `not:`")
+
+
+def _comparison(written: str, path: str) -> Any:
+    from kejing.common.v1.condition_pb2 import Comparison
+
+    found = COMPARISON.fullmatch(written)
+    if not found:
+        raise CommandFailed(
+            f"{path} is {written!r}; write a comparison such as tickets_14d >= 5, region = East, "
+            "region one of East, West, tags contains vip, name starts with A, industry known"
+        )
+    operator: Any = KNOWN if found["known"] else OPERATORS[found["sign"] or found["words"]]
+    if operator == KNOWN:
+        return Comparison(field=found["known"], operator=operator)
+    if operator == ONE_OF:
+        values = [value.strip() for value in found["value"].split(",") if value.strip()]
+        return Comparison(field=found["field"], operator=operator, values=values)
+    return Comparison(field=found["field"], operator=operator, value=found["value"])
 
 
 def _each(parts: list[Any], path: str) -> Iterator[Any]:
@@ -63,4 +87,5 @@ def _texts(conditions: Any) -> Iterator[str]:
 
 
 def text_of(comparison: Any) -> str:
-    return f"{comparison.field} {SIGNS[comparison.operator]} {comparison.value}"
+    against = ", ".join(comparison.values) or comparison.value
+    return f"{comparison.field} {SIGNS[comparison.operator]} {against}".rstrip()

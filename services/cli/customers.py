@@ -1,50 +1,47 @@
-"""`kejing customers …` and `kejing import …`: looking at customers, and taking files of other systems in."""
+"""`kejing customers …`: looking at customers, and at the systems that they come from."""
 
-from collections.abc import Iterator
-from enum import StrEnum
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from services.cli.failure import CommandFailed
-from services.cli.options import ME, As, Json, Rejected
+from services.cli.customer_filter import (
+    Descending,
+    GroupOption,
+    HealthOption,
+    OwnerOption,
+    Prefix,
+    SegmentOption,
+    Sort,
+    SortOption,
+    Tags,
+    View,
+    ViewOption,
+    Without,
+    filter_of,
+)
+from services.cli.options import ME, As, Json, Page, Size
 
 app = typer.Typer()
 customers = typer.Typer(no_args_is_help=True)
-imports = typer.Typer(no_args_is_help=True)
 app.add_typer(customers, name="customers", help="Customers.")
 app.add_typer(customers, name="customer", hidden=True)
-app.add_typer(imports, name="import", help="Take in files of other systems.")
-
-PIECE = 256 * 1024
-IMPORT_SECONDS = 3600.0
-"""How long an import may take."""
-
-
-class View(StrEnum):
-    MINE = "mine"
-    ALL = "all"
-    CHURNED = "churned"
-
-
-class Sort(StrEnum):
-    NAME = "name"
-    NUMBER = "number"
-    LAST_CONTRACT_END = "last-contract-end"
-    CREATED_AT = "created-at"
 
 
 @customers.command("list")
 def list_customers(
-    view: Annotated[View, typer.Option(help="Those that I own, all, or those whose contract has ended.")] = View.ALL,
-    sort: Annotated[Sort, typer.Option()] = Sort.NAME,
-    descending: Annotated[bool, typer.Option("--desc", help="The greatest first.")] = False,
-    prefix: Annotated[str, typer.Option(help="Only names that begin so.")] = "",
-    owner: Annotated[str, typer.Option(metavar="ID", help="Only those that this employee owns.")] = "",
-    tag: Annotated[str, typer.Option(help="Only those with this tag.")] = "",
-    size: Annotated[int, typer.Option("-n", min=1, max=500, help="At most this many.")] = 50,
-    page: Annotated[str, typer.Option(metavar="TOKEN", help="The next_page_token of the page before.")] = "",
+    view: ViewOption = View.ALL,
+    sort: SortOption = Sort.NAME,
+    descending: Descending = False,
+    prefix: Prefix = "",
+    owner: OwnerOption = "",
+    tags: Tags = None,
+    without: Without = None,
+    segment: SegmentOption = "",
+    group: GroupOption = "",
+    health: HealthOption = None,
+    size: Size = 50,
+    page: Page = "",
     login: As = ME,
     as_json: Json = False,
 ) -> None:
@@ -57,12 +54,9 @@ def list_customers(
     asked = pb.ListCustomersRequest(
         page_size=size,
         page_token=page,
-        view=pb.CustomerView.Value(f"CUSTOMER_VIEW_{view.name}"),
+        filter=filter_of(view, prefix, owner, tags, without, segment, group, health),
         sort=pb.CustomerSort.Value(f"CUSTOMER_SORT_{sort.name}"),
         descending=descending,
-        name_prefix=prefix,
-        owner_id=owner,
-        tag=tag,
     )
     with connect(login) as kejing:
         answer = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub).ListCustomers(asked)
@@ -83,10 +77,21 @@ def get_customer(customer: Annotated[str, typer.Argument(metavar="ID")], login: 
         stub = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub)
         answer = stub.GetCustomer(customers_service_pb2.GetCustomerRequest(customer_id=customer))
     names = ("number", "name", "short_name", "external_id", "source", "kind", "industry", "region", "size",
-             "value_tier", "seats", "first_sign_date", "last_contract_end", "churned", "health_status", "created_at",
-             "id")  # fmt: skip
+             "value_tier", "seats", "credit_code", "parent_id", "first_sign_date", "last_contract_end", "churned",
+             "health_status", "created_at", "id")  # fmt: skip
     fields: dict[str, Any] = {name.replace("_", " "): name for name in names}
-    show_one(answer, answer.customer, {**fields, "tags": _tags, "owners": _owners}, as_json=as_json)
+    fields |= {key: partial(_attribute, key) for key in sorted(answer.customer.attributes)}
+    fields |= {"known to": _links, "tags": _tags, "owners": _owners}
+    show_one(answer, answer.customer, fields, as_json=as_json)
+
+
+def _attribute(key: str, row: Any) -> str:
+    value: str = row.attributes[key]
+    return value
+
+
+def _links(row: Any) -> str:
+    return ", ".join(f"{link.source} as {link.external_id}" for link in row.links)
 
 
 Tag = Annotated[str, typer.Argument(metavar="TAG")]
@@ -106,128 +111,63 @@ def untag_customers(tag: Tag, ids: Ids, login: As = ME) -> None:
 
 
 def _tag(login: str, tag: str, ids: list[str], *, remove: bool) -> None:
-    from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
+    from kejing.customers.v1 import tags_service_pb2, tags_service_pb2_grpc
     from services.cli.client import connect, new_request_id
 
-    wanted = customers_service_pb2.TagCustomersRequest(
-        request_id=new_request_id(), tag=tag, customer_ids=ids, remove=remove
-    )
+    wanted = tags_service_pb2.TagCustomersRequest(request_id=new_request_id(), tag=tag, customer_ids=ids, remove=remove)
     with connect(login) as kejing:
-        changed = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub).TagCustomers(wanted).changed
+        changed = kejing.stub(tags_service_pb2_grpc.TagsServiceStub).TagCustomers(wanted).changed
     print(f"{changed} of {len(ids)} customers changed")
 
 
-File = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A CSV file.")]
-MappingFile = Annotated[
-    Path, typer.Option("--mapping", metavar="FILE", exists=True, dir_okay=False, help="What its columns mean (YAML).")
-]
+@customers.command("sources")
+def list_sources(login: As = ME, as_json: Json = False) -> None:
+    """List the systems that customers come from, and the fields that are ours of each."""
+    from kejing.customers.v1 import imports_service_pb2, imports_service_pb2_grpc
+    from services.cli.client import connect
+    from services.cli.output import show
 
-
-@imports.command("customers")
-def import_customers(
-    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ME, as_json: Json = False
-) -> None:
-    """Take customers in: new ones are created, known ones updated where they differ."""
-    from kejing.customers.v1.customers_service_pb2 import ImportCustomersRequest
-
-    _import("ImportCustomers", ImportCustomersRequest, file, mapping, rejected, login, as_json=as_json)
-
-
-@imports.command("contacts")
-def import_contacts(
-    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ME, as_json: Json = False
-) -> None:
-    """Take contacts of known customers in."""
-    from kejing.customers.v1.customers_service_pb2 import ImportContactsRequest
-
-    _import("ImportContacts", ImportContactsRequest, file, mapping, rejected, login, as_json=as_json)
-
-
-@imports.command("owners")
-def import_owners(
-    file: File, mapping: MappingFile, rejected: Rejected = None, login: As = ME, as_json: Json = False
-) -> None:
-    """Say which employee looks after which customer."""
-    from kejing.customers.v1.customers_service_pb2 import ImportOwnersRequest
-
-    _import("ImportOwners", ImportOwnersRequest, file, mapping, rejected, login, as_json=as_json)
-
-
-def _import(
-    rpc: str, request: Any, file: Path, mapping: Path, rejected: Path | None, login: str, *, as_json: bool
-) -> None:
-    from kejing.customers.v1 import customers_service_pb2_grpc
-    from services.cli.client import connect, new_request_id
-    from services.cli.output import console, print_json
-    from services.cli.sheets import show_rejected, write_rejected
-
-    start = read_mapping(mapping)
-    start.request_id = new_request_id()
-    if rejected:
-        write_rejected(rejected, ())  # before anything is taken in, so that a wrong path costs nothing
     with connect(login) as kejing:
-        stub = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub)
-        answer = getattr(stub, rpc)(upload(request, start, file), timeout=IMPORT_SECONDS)
-    if rejected:
-        write_rejected(rejected, answer.result.rejected_rows)
-    if as_json:
-        print_json(answer)
-        return
-    result = answer.result
-    words = ("created", "updated", "unchanged", "superseded", "rejected")
-    counts = ", ".join(f"{getattr(result, word)} {word}" for word in words)
-    console().print(f"{result.rows_read} rows read: {counts}")
-    show_rejected(result.rejected_rows, rejected)
+        stub = kejing.stub(imports_service_pb2_grpc.ImportsServiceStub)
+        answer = stub.ListSources(imports_service_pb2.ListSourcesRequest())
+    columns: dict[str, Any] = {"source": "name", "customers": "customers", "ours": lambda row: ", ".join(row.ours),
+               "last import": "imported_at"}  # fmt: skip
+    show(answer, answer.sources, columns, as_json=as_json)
 
 
-def upload(request: Any, start: Any, file: Path) -> Iterator[Any]:
-    """The messages of an upload: `start`, then the file in pieces.
-
-    Args:
-        request: the rpc's request class, e.g. ImportCustomersRequest.
-        start: the ImportStart.
-    """
-    yield request(start=start)
-    with file.open("rb") as content:
-        while piece := content.read(PIECE):
-            yield request(data=piece)
+Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.")]
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A system that customers come from.")]
+Key = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="Its key in that system.")]
 
 
-def read_mapping(path: Path) -> Any:
-    """The ImportStart that a mapping file describes, without request_id.
+@customers.command("link")
+def link_customer(customer: Customer, source: Source, key: Key, login: As = ME) -> None:
+    """Say that a system knows the customer by this key: its rows update the customer from then on."""
+    _link(login, customer, source, key, remove=False)
 
-    The file is YAML: `source`; `columns`, by field either the column's heading or {column, format, values, default};
-    `constants` by field; `ignore`, the columns that are left out; `encoding`.
 
-    Raises:
-        CommandFailed: it is no such file; names what is wrong.
-    """
-    import yaml
+@customers.command("unlink")
+def unlink_customer(customer: Customer, source: Source, key: Key, login: As = ME) -> None:
+    """Take that back."""
+    _link(login, customer, source, key, remove=True)
 
-    from kejing.customers.v1 import import_pb2
 
-    try:
-        # Everything stays text: YAML would make a truth value of "no" and a number of "007".
-        content = yaml.load(path.read_text("utf-8-sig"), yaml.BaseLoader)  # noqa: S506 - BaseLoader makes text only
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CommandFailed(f"{path} is no YAML file: {error}") from error
-    allowed = {"source", "columns", "constants", "ignore", "encoding"}
-    if not isinstance(content, dict) or not content.keys() <= allowed or not content.get("source"):
-        raise CommandFailed(f"{path} must hold `source` and `columns`, and may hold constants, ignore, encoding")
-    try:
-        columns = {
-            field: import_pb2.ColumnMapping(**({"column": said} if isinstance(said, str) else said))
-            for field, said in (content.get("columns") or {}).items()
-        }
-        mapping = import_pb2.Mapping(
-            columns=columns,
-            constants=content.get("constants") or {},
-            ignore=content.get("ignore") or [],
-            encoding=content.get("encoding") or "",
-        )
-        return import_pb2.ImportStart(source=content["source"], mapping=mapping)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise CommandFailed(f"{path} is no mapping: {error}") from error
+def _link(login: str, customer: str, source: str, key: str, *, remove: bool) -> None:
+    from kejing.customers.v1 import customers_service_pb2 as pb
+    from kejing.customers.v1 import customers_service_pb2_grpc
+    from kejing.customers.v1.customer_pb2 import SourceLink
+    from services.cli.client import connect, new_request_id
+
+    wanted = pb.LinkCustomerRequest(
+        request_id=new_request_id(),
+        customer_id=customer,
+        link=SourceLink(source=source, external_id=key),
+        remove=remove,
+    )
+    with connect(login) as kejing:
+        linked = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub).LinkCustomer(wanted).customer
+    known = ", ".join(f"{each.source} {each.external_id}" for each in linked.links)
+    print(f"{linked.number} is known as {known}")
 
 
 def _tags(customer: Any) -> str:

@@ -16,8 +16,9 @@ from deploy.local.topology import WrongPortBase
 from services.cli.failure import CommandFailed, lines_of
 from services.cli.options import acting_for
 
-SHARED = {"client", "conditions", "employee_import", "failure", "first_password", "main", "options", "organisation",
-          "output", "sheets", "stack_view", "tokens"}  # fmt: skip
+SHARED = {"client", "conditions", "customer_filter", "employee_import", "failure", "first_password",
+          "import_progress", "main", "mapping_file", "options", "organisation", "output", "sheets",
+          "stack_view", "tokens"}  # fmt: skip
 """Modules without commands, which commands share; some load slow libraries."""
 
 

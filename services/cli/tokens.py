@@ -95,7 +95,7 @@ def by_command_key(home: Home, login: str) -> str:
         grpc.RpcError: identity refused, or is not there.
     """
     from kejing.identity.v1.sessions_service_pb2 import SignInRequest
-    from services.shared.rpc.client import assertion
+    from services.shared.rpc.assertion import assertion
 
     if not home.command_key.exists():
         raise CommandFailed(

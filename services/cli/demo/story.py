@@ -5,11 +5,23 @@ import grpc
 from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
 from kejing.health.v1 import alerts_service_pb2, alerts_service_pb2_grpc
 from services.cli.client import connect
-from services.cli.demo.chapters import access, audit, closing, customers, health, people, processes, revenue, tasks
+from services.cli.demo.chapters import (
+    access,
+    audit,
+    closing,
+    customers,
+    health,
+    overview,
+    people,
+    processes,
+    revenue,
+    tasks,
+    timeline,
+)
 from services.cli.demo.stage import set_up
 from services.cli.failure import lines_of
 
-CHAPTERS = (people, customers, access, revenue, tasks, processes, health, audit, closing)
+CHAPTERS = (people, customers, access, revenue, tasks, processes, health, timeline, overview, audit, closing)
 
 
 def tell() -> None:
@@ -29,7 +41,9 @@ def was_told() -> bool:
     first = set_up().customers[0]
     with connect("admin") as kejing:
         service = kejing.stub(customers_service_pb2_grpc.CustomersServiceStub)
-        asked = customers_service_pb2.ListCustomersRequest(page_size=10, name_prefix=first.name)
+        asked = customers_service_pb2.ListCustomersRequest(
+            page_size=10, filter=customers_service_pb2.CustomerFilter(name_prefix=first.name)
+        )
         if not any(each.external_id == first.external_id for each in service.ListCustomers(asked).customers):
             return False
         alerts = kejing.stub(alerts_service_pb2_grpc.AlertsServiceStub)

@@ -9,7 +9,7 @@ import grpc
 from google.type.date_pb2 import Date
 
 from kejing.customers.v1 import customers_service_pb2 as customers_pb
-from kejing.customers.v1 import customers_service_pb2_grpc
+from kejing.customers.v1 import customers_service_pb2_grpc, tags_service_pb2, tags_service_pb2_grpc
 from kejing.identity.v1 import (
     deputies_service_pb2,
     deputies_service_pb2_grpc,
@@ -110,10 +110,10 @@ def _stand_in(stage: Stage) -> None:
     own = len(_customers(stage, "csm.smith"))
     standing_in = stage.deputy("csm.smith", "csm.li")
     try:
-        service = standing_in.stub(customers_service_pb2_grpc.CustomersServiceStub)
+        service = standing_in.stub(tags_service_pb2_grpc.TagsServiceStub)
 
         def tagged() -> bool:
-            wanted = customers_pb.TagCustomersRequest(
+            wanted = tags_service_pb2.TagCustomersRequest(
                 request_id=stage.request_id(), tag=TAG, customer_ids=[customer_id]
             )
             try:
@@ -125,7 +125,7 @@ def _stand_in(stage: Stage) -> None:
             return True
 
         teller.until("the deputy is known as one", tagged)
-        count = len(_all(service))
+        count = len(_all(standing_in.stub(customers_service_pb2_grpc.CustomersServiceStub)))
     finally:
         standing_in.close()
     teller.happened(f"for herself csm.smith sees {own} customers, for csm.li her {count}; she tags {hers.short_name}")
@@ -142,7 +142,9 @@ def _customers(stage: Stage, login: str) -> list[Any]:
 def _all(service: customers_service_pb2_grpc.CustomersServiceStub) -> list[Any]:
     found: list[Any] = []
     for view in (customers_pb.CUSTOMER_VIEW_ALL, customers_pb.CUSTOMER_VIEW_CHURNED):
-        found += service.ListCustomers(customers_pb.ListCustomersRequest(page_size=500, view=view)).customers
+        found += service.ListCustomers(
+            customers_pb.ListCustomersRequest(page_size=500, filter=customers_pb.CustomerFilter(view=view))
+        ).customers
     return found
 
 

@@ -77,7 +77,7 @@ def _tell_contract_ends(stage: Stage) -> None:
     service = stage.stub(customers_service_pb2_grpc.CustomersServiceStub)
     request = customers_service_pb2.ListCustomersRequest(
         page_size=500,
-        view=customers_service_pb2.CUSTOMER_VIEW_CHURNED,
+        filter=customers_service_pb2.CustomerFilter(view=customers_service_pb2.CUSTOMER_VIEW_CHURNED),
         sort=customers_service_pb2.CUSTOMER_SORT_LAST_CONTRACT_END,
     )
 

@@ -35,7 +35,7 @@ def play(stage: Stage) -> None:
 
 def _let_a_deadline_pass(stage: Stage) -> str:
     """Makes a task whose deadline passes during the chapter; answers its id."""
-    customer = _of_csm_li(stage)[0]
+    customer = of_csm_li(stage)[0]
     at = stage.now + timedelta(seconds=DEADLINE_SECONDS)
     stage.teller.step(f"csm.li has to call {stage.name_of(customer)} by {at:%H:%M:%S}. She won't.")
     request = tasks_service_pb2.CreateTaskRequest(
@@ -56,7 +56,7 @@ def _let_a_deadline_pass(stage: Stage) -> str:
 
 
 def _postpone(stage: Stage) -> str:
-    teller, customer = stage.teller, _of_csm_li(stage)[1]
+    teller, customer = stage.teller, of_csm_li(stage)[1]
     tasks = stage.stub(tasks_service_pb2_grpc.TasksServiceStub, "csm.li")
     teller.step(f"A renewal task for {stage.name_of(customer)} is postponed (延期): a later date, and a reason.")
     request = tasks_service_pb2.CreateTaskRequest(
@@ -87,7 +87,7 @@ def _postpone(stage: Stage) -> str:
 
 
 def _complete(stage: Stage, task_id: str) -> None:
-    teller, customer = stage.teller, _of_csm_li(stage)[1]
+    teller, customer = stage.teller, of_csm_li(stage)[1]
     tasks = stage.stub(tasks_service_pb2_grpc.TasksServiceStub, "csm.li")
     teller.step("A task is done only when a follow-up 跟进记录 says what was done. Without one:")
 
@@ -138,7 +138,7 @@ def deadline(at: datetime, *, with_time: bool = True) -> task_pb2.Deadline:
     return found
 
 
-def _of_csm_li(stage: Stage) -> list[str]:
+def of_csm_li(stage: Stage) -> list[str]:
     """Ids of companies that csm.li looks after and that still buy."""
     return [
         stage.customer_ids[c.external_id]
