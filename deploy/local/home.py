@@ -61,17 +61,40 @@ class Home:
         """Ed25519 private key (PEM) of one of our processes."""
         return self.path / "keys" / f"{name}.pem"
 
+    @property
+    def encryption_keys(self) -> Path:
+        """Keys that customers encrypts national ids and the files of imports under, the newest first."""
+        return self.path / "keys" / "encryption.keys"
+
+    def add_encryption_key(self) -> None:
+        """Puts a new key in front; running services take it up by themselves. What is older stays readable."""
+        from services.shared.keyring import new_key
+
+        known = self.encryption_keys.read_text("ascii") if self.encryption_keys.exists() else ""
+        write_private(self.encryption_keys, f"{new_key()}\n{known}".encode())
+
+    def forget_encryption_keys(self) -> None:
+        """Removes keys under which nothing lies any more: all but the newest and the one before it, which a write that
+        is still under way may use.
+        """
+        known = self.encryption_keys.read_text("ascii").split()
+        write_private(self.encryption_keys, "".join(f"{key}\n" for key in known[:2]).encode())
+
     def log(self, part: str) -> Path:
         return self.path / "logs" / f"{part}.log"
 
     def prepare(self, machines: Sequence[str] = ()) -> None:
-        """Makes the folders, closed to other users, and the keys where missing: the command's and each machine's."""
+        """Makes the folders, closed to other users, and the keys where missing: the command's, each machine's, and the
+        first one for encryption.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in FOLDERS:
             (self.path / folder).mkdir(mode=0o700, exist_ok=True)
         for file in [self.command_key, *map(self.machine_key, machines)]:
             if not file.exists():
                 _make_key(file)
+        if not self.encryption_keys.exists():
+            self.add_encryption_key()
         self.machine_keys.mkdir(mode=0o700, exist_ok=True)
         for name in machines:
             write_private(self.machine_keys / f"{name}.pub", _public_half(self.machine_key(name)))

@@ -52,6 +52,8 @@ def service(home: Home, secrets: Secrets, ports: dict[str, tuple[Port, ...]], wh
         environment["KEJING_COMMAND_KEY_FILE"] = str(home.command_key)
         environment["KEJING_MACHINE_KEYS"] = str(home.machine_keys)
         environment |= {key: value for key, value in os.environ.items() if key.startswith("KEJING_OIDC_")}
+    if which.name == "customers":
+        environment["KEJING_ENCRYPTION_KEYS_FILE"] = str(home.encryption_keys)
     if which.temporal:
         environment["KEJING_TEMPORAL_ADDRESS"] = f"{topology.HOST}:{ports['temporal'][0].number}"
 

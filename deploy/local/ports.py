@@ -1,7 +1,6 @@
 """Ports on the loopback address: whether they are free, and who holds them."""
 
 import asyncio
-import random
 import socket
 from contextlib import closing
 from dataclasses import dataclass
@@ -72,11 +71,3 @@ def listener(number: int) -> str:
             except (psutil.Error, TypeError, ValueError):
                 return "another program"
     return ""
-
-
-def free_port() -> int:
-    """A port that was free a moment ago, below the range that systems take outgoing connections from."""
-    while True:
-        number = random.randrange(10_000, 32_000)  # noqa: S311 - nothing depends on its being hard to guess
-        if is_free(number):
-            return number
