@@ -8,6 +8,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SOURCES := services workflows deploy tests protos/generate.py
+# By a worker a processor, each with servers of its own; a file's tests stay together and in their order.
+PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help install protos up down lint format test soak bench lock
 
@@ -46,10 +48,10 @@ format: install ## Bring the code into its form.
 	$(BIN)/ruff format $(SOURCES)
 
 test: lint ## Lint, then run all tests, crash and size tests at a part of their size.
-	$(BIN)/pytest
+	$(PYTEST)
 
 soak: lint ## The same with crash and size tests in full.
-	KEJING_SOAK=1 $(BIN)/pytest
+	KEJING_SOAK=1 $(PYTEST)
 
 bench: install ## Print what things cost, beside the bare thing underneath.
 	$(BIN)/python -m tests.benchmarks

@@ -14,7 +14,7 @@ from kejing.identity.v1.employees_service_pb2_grpc import EmployeesServiceStub
 from kejing.identity.v1.roles_service_pb2 import CreateRoleRequest
 from kejing.identity.v1.roles_service_pb2_grpc import RolesServiceStub
 from kejing.identity.v1.sessions_service_pb2_grpc import SessionsServiceStub
-from services.shared.rpc.client import assertion
+from services.shared.rpc.assertion import assertion
 from tests.support.services import RunningServices
 
 _NUMBERS = itertools.count(1)

@@ -17,9 +17,11 @@ from psycopg import sql
 
 from deploy.local import nats, postgres, temporal, topology
 from deploy.local.home import Home
-from deploy.local.ports import Port, free_port
-from deploy.local.process import Process, Program
+from deploy.local.ports import Port, PortTaken
+from deploy.local.process import Process, Program, StartFailed
 from services.shared.db.migrate import upgrade
+from tests.support.eventually import eventually
+from tests.support.ports import free_port
 
 STORAGE = {service.name: service.storage for service in topology.SERVICES if service.database}
 
@@ -86,8 +88,17 @@ class TestInfrastructure:
         await self._processes[part].wait()
 
     async def restart(self, part: str) -> None:
-        """Starts a killed part again, on the same port with the same data."""
-        self._processes[part] = await _run(self._processes[part].program)
+        """Starts a killed part again, on the same port with the same data; as the stack does, as often as it takes:
+        children of a killed Postgres live on for a moment, with its port and its shared memory."""
+
+        async def runs() -> bool:
+            try:
+                self._processes[part] = await _run(self._processes[part].program)
+            except (PortTaken, StartFailed):
+                return False
+            return True
+
+        await eventually(runs, within=60)
 
     async def close(self) -> None:
         """Ends the servers and removes the temporary home."""

@@ -14,8 +14,10 @@ import psycopg
 
 LEVELS = 5
 TAGS = {"rare": 0.001, "some": 0.05, "often": 0.33}
+GROUP, SEGMENT = UUID(int=1), UUID(int=2)
+LABELS = {**{f"t:{tag}": share for tag, share in TAGS.items()}, f"g:{GROUP.hex}": 0.002, f"s:{SEGMENT.hex}": 0.1}
 BRANCHES = 5
-TABLES = ("customers", "customer_tags", "owned_customers", "kit.customer_access")
+TABLES = ("customers", "labels", "customer_links", "owned_customers", "kit.customer_access")
 
 _DEPARTMENTS = """
     insert into kit.departments
@@ -43,11 +45,13 @@ _EMPLOYEES = """
     update kit.directory set revision = revision + 1, synced_at = now()
 """
 _CUSTOMERS = """
-    insert into customers (id, number, number_key, external_id, source, name, kind, last_contract_end, version,
-                           created_at, updated_at)
+    insert into customers (id, number, number_key, external_id, source, name, kind, last_contract_end,
+                           health_status, version, created_at, updated_at)
     select uuidv7(make_interval(secs => (n - {customers}) * 60.0)), 'CUS' || n, n, 'E' || n, 'test',
            substr(md5('name ' || n), 1, 12) || ' Ltd', 'ENTERPRISE',
-           case when n % 10 > 0 then date '2026-11-22' + (hashint4(n) % 600 + 500)::int end, 1,
+           case when n % 10 > 0 then date '2026-11-22' + (hashint4(n) % 600 + 500)::int end,
+           case when n % 100 < 5 then 'AT_RISK' when n % 100 < 75 then 'FAIR' when n % 100 < 98 then 'EXCELLENT'
+                when n % 1000 > 980 then 'INSUFFICIENT_DATA' end, 1,
            timestamptz '2026-11-22' + (n - {customers}) * interval '1 minute', now()
     from generate_series(1, {customers}) n
 """
@@ -60,19 +64,27 @@ _OWNERS = """
     from (select id, row_number() over (order by created_at) / {customers}::float as place from customers) c,
          unnest(array['CSM', 'ANALYST', 'SALES_MANAGER']) role
 """
-_TAGS = """
-    insert into customer_tags
-    select id, tag, name, number_key, contract_end_key, created_at
-    from customers, unnest(%(tags)s::text[], %(shares)s::float[]) as tags (tag, share)
-    where abs(hashtext(tag || id)) %% 100000 < share * 100000
+_LABELS = """
+    insert into labels
+    select id, label, name, number_key, contract_end_key, created_at, '', null::timestamptz
+    from customers, unnest(%(labels)s::text[], %(shares)s::float[]) as labels (label, share)
+    where abs(hashtext(label || id)) %% 100000 < share * 100000
+    union all
+    select id, 'h:' || health_status, name, number_key, contract_end_key, created_at, '', null::timestamptz
+    from customers where health_status is not null
+"""
+_LINKS = """
+    insert into customer_links
+    select 'other', external_id, id, created_at from customers where number_key % 20 = 0
 """
 _LISTS = """
     insert into owned_customers
-    select c.id, a.employee_id, t.tag, a.valid_from, a.valid_to, c.name, c.number_key, c.contract_end_key,
+    select c.id, a.employee_id, t.label, a.valid_from, a.valid_to, c.name, c.number_key, c.contract_end_key,
            c.created_at
     from (select distinct customer_id, employee_id, valid_from, valid_to from kit.customer_access) a
     join customers c on c.id = a.customer_id
-    join (select id as customer_id, '' as tag from customers union all select customer_id, tag from customer_tags) t
+    join (select id as customer_id, '' as label from customers
+          union all select customer_id, label from labels where left(label, 2) in ('t:', 'g:')) t
         on t.customer_id = c.id
 """
 
@@ -124,7 +136,7 @@ def fill(connection: psycopg.Connection[Any], size: Size, permissions: list[int]
     connection.execute("set max_parallel_maintenance_workers = 2")
     for statement in (_DEPARTMENTS, _EMPLOYEES):
         connection.execute(statement.format(**values))
-    for table, statement in zip(TABLES, (_CUSTOMERS, _TAGS, _LISTS, _OWNERS), strict=True):
+    for table, statement in zip(TABLES, (_CUSTOMERS, _LABELS, _LINKS, _LISTS, _OWNERS), strict=True):
         if table == "owned_customers":
             continue
         _fill_table(connection, table, statement.format(**values))
@@ -144,7 +156,7 @@ def _fill_table(connection: psycopg.Connection[Any], table: str, statement: str)
     for name, _, constraint, _ in found:
         drop = f"alter table {table} drop constraint {constraint}" if constraint else f"drop index {name}"
         connection.execute(drop)
-    parameters = {"tags": list(TAGS), "shares": list(TAGS.values())} if table == "customer_tags" else None
+    parameters = {"labels": list(LABELS), "shares": list(LABELS.values())} if table == "labels" else None
     connection.execute(statement, parameters)
     for _, made, constraint, constraint_made in found:
         made = f"alter table {table} add constraint {constraint} {constraint_made}" if constraint else made

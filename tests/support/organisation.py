@@ -15,8 +15,17 @@ from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 from sqlalchemy import func, select
 
-from kejing.common.v1 import permission_pb2
-from kejing.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
+from kejing.common.v1 import condition_pb2, permission_pb2
+from kejing.customers.v1 import (
+    attributes_service_pb2,
+    attributes_service_pb2_grpc,
+    customers_service_pb2,
+    customers_service_pb2_grpc,
+    segments_service_pb2,
+    segments_service_pb2_grpc,
+    tags_service_pb2,
+    tags_service_pb2_grpc,
+)
 from kejing.health.v1 import alerts_pb2, alerts_service_pb2, alerts_service_pb2_grpc
 from kejing.identity.v1 import (
     departments_service_pb2,
@@ -43,6 +52,7 @@ from services.shared.access.tables import customer_access
 from services.shared.access.tables import departments as kit_departments
 from services.shared.access.tables import employees as kit_employees
 from services.shared.ids import new_id
+from tests.support.attributes import define
 from tests.support.customers import bring
 from tests.support.eventually import eventually
 from tests.support.health import open_health
@@ -76,6 +86,13 @@ class Organisation:
     processes: list[str] = field(default_factory=list)
     orders: list[str] = field(default_factory=list)
     role_keys: dict[str, str] = field(default_factory=dict)
+    tag: str = ""
+    group_id: str = ""
+    segment_id: str = ""
+    attribute: str = ""
+    """All of its customers hold a value of it that doesn't fit."""
+    everybody: condition_pb2.Condition = field(default_factory=condition_pb2.Condition)
+    """Holds for all of its customers, and for no others."""
     _parents: list[int] = field(default_factory=list)
     _company: str = ""
 
@@ -220,6 +237,8 @@ async def _make_people(made: Organisation, word: str, departments: int, employee
 
 async def _make_customers(made: Organisation, word: str, customers: int) -> None:
     made.external_ids = [f"org-{word}-{number:03}" for number in range(customers)]
+    attribute = await define(made.services, "OPTION", options=["old"])
+    made.attribute = attribute.key
     soon, gone = business_today() + timedelta(days=90), business_today() - timedelta(days=9)
     rows = [
         # Every third one has churned.
@@ -227,25 +246,53 @@ async def _make_customers(made: Organisation, word: str, customers: int) -> None
             "external_id": key,
             "name": f"Name {key}",
             "last_contract_end": (gone if number % 3 == 0 else soon).isoformat(),
+            made.attribute: "old",
         }
         for number, key in enumerate(made.external_ids)
     ]
     await bring(made.services, "ImportCustomers", rows)
+    attribute.options[:] = ["new"]
+    definitions = await made.stub(attributes_service_pb2_grpc.AttributesServiceStub)
+    await definitions.UpdateAttribute(
+        attributes_service_pb2.UpdateAttributeRequest(request_id=str(new_id()), attribute=attribute)
+    )
     contacts = [
-        {"customer_external_id": key, "external_id": "1", "name": f"Contact {key}"} for key in made.external_ids
+        {"customer_external_id": key, "external_id": number, "name": f"Contact {key}"}
+        for key in made.external_ids
+        for number in ("1", "2")
     ]
     await bring(made.services, "ImportContacts", contacts)
     stub = await made.stub(customers_service_pb2_grpc.CustomersServiceStub)
     found: dict[str, str] = {}
     for view in (customers_service_pb2.CUSTOMER_VIEW_ALL, customers_service_pb2.CUSTOMER_VIEW_CHURNED):
-        listed = customers_service_pb2.ListCustomersRequest(view=view, name_prefix=f"Name org-{word}", page_size=500)
+        listed = customers_service_pb2.ListCustomersRequest(
+            filter=customers_service_pb2.CustomerFilter(view=view, name_prefix=f"Name org-{word}"), page_size=500
+        )
         found |= {customer.external_id: customer.id for customer in (await stub.ListCustomers(listed)).customers}
     made.customers = [found[key] for key in made.external_ids]
-    for start in (0, 1):  # two tags, one of which some customers carry besides the other
-        tagged = customers_service_pb2.TagCustomersRequest(
-            request_id=str(new_id()), tag=f"t{start}-{word}", customer_ids=made.customers[start::2]
+    tags = await made.stub(tags_service_pb2_grpc.TagsServiceStub)
+    made.tag = f"all-{word}"
+    # One tag that all of them carry, and one of two others beside it.
+    for tag, customer_ids in ((made.tag, made.customers), *((f"t{n}-{word}", made.customers[n::2]) for n in (0, 1))):
+        await tags.TagCustomers(
+            tags_service_pb2.TagCustomersRequest(request_id=str(new_id()), tag=tag, customer_ids=customer_ids)
         )
-        await stub.TagCustomers(tagged)
+    groups = await made.stub(tags_service_pb2_grpc.GroupsServiceStub)
+    group = tags_service_pb2.CreateGroupRequest(request_id=str(new_id()), name=f"group-{word}")
+    made.group_id = (await groups.CreateGroup(group)).group.id
+    await groups.GroupCustomers(
+        tags_service_pb2.GroupCustomersRequest(
+            request_id=str(new_id()), group_id=made.group_id, customer_ids=made.customers
+        )
+    )
+    made.everybody.comparison.CopyFrom(
+        condition_pb2.Comparison(field="name", operator=condition_pb2.OPERATOR_STARTS_WITH, value=f"Name org-{word}")
+    )
+    segments = await made.stub(segments_service_pb2_grpc.SegmentsServiceStub)
+    segment = segments_service_pb2.CreateSegmentRequest(
+        request_id=str(new_id()), name=f"segment-{word}", condition=made.everybody
+    )
+    made.segment_id = (await segments.CreateSegment(segment)).segment.id
 
 
 async def _make_work(made: Organisation, word: str, customer_id: str) -> None:

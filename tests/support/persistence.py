@@ -1,6 +1,9 @@
 """Calls as a careful client makes them: sent again, with the same request_id, until they are answered."""
 
 import asyncio
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -9,9 +12,11 @@ import grpc
 
 from kejing.customers.v1 import customers_service_pb2 as customers
 from kejing.customers.v1 import customers_service_pb2_grpc as customers_grpc
-from kejing.customers.v1 import import_pb2
+from kejing.customers.v1 import imports_service_pb2 as imports
+from kejing.customers.v1.imports_service_pb2_grpc import ImportsServiceStub
 from kejing.identity.v1 import sessions_service_pb2, sessions_service_pb2_grpc
-from services.shared.rpc.client import AsMachine, MachineToken, assertion, channel
+from services.shared.rpc.assertion import assertion
+from services.shared.rpc.client import AsMachine, MachineToken, channel
 
 AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED}
 PATIENCE_SECONDS = 120.0
@@ -63,15 +68,27 @@ class PersistentClient:
 
 async def a_customer(client: PersistentClient) -> str:
     """The id of the customer Acme, imported as all customers are; the same one when it is asked for again."""
+    await bring(client, imports.IMPORT_KIND_CUSTOMERS, ["external_id", "name"], [["C-1", "Acme"]])
     stub = client.stub(customers_grpc.CustomersServiceStub)
-    columns = {"external_id": import_pb2.ColumnMapping(column="id"), "name": import_pb2.ColumnMapping(column="name")}
-    start = import_pb2.ImportStart(request_id=str(uuid4()), source="test", mapping=import_pb2.Mapping(columns=columns))
-    parts = [
-        customers.ImportCustomersRequest(start=start),
-        customers.ImportCustomersRequest(data=b"id,name\nC-1,Acme\n"),
-    ]
-    metadata = (("authorization", f"Bearer {await client.get()}"),)  # a stream passes by the channel's interceptors
-    await stub.ImportCustomers(iter(parts), metadata=metadata)
-    listed = await stub.ListCustomers(customers.ListCustomersRequest(name_prefix="Acme"))
+    listed = await stub.ListCustomers(
+        customers.ListCustomersRequest(filter=customers.CustomerFilter(name_prefix="Acme"))
+    )
     customer_id: str = listed.customers[0].id
     return customer_id
+
+
+async def bring(
+    client: PersistentClient, kind: imports.ImportKind.ValueType, fields: Sequence[str], rows: Sequence[Sequence[str]]
+) -> imports.Import:
+    """Imports rows of these fields and answers when they are in."""
+    stub = client.stub(ImportsServiceStub)
+    text = io.StringIO()
+    csv.writer(text).writerows([fields, *rows])
+    mapping = imports.Mapping(columns={name: imports.ColumnMapping(column=name) for name in fields})
+    start = imports.ImportStart(request_id=str(uuid4()), source="test", kind=kind, mapping=mapping)
+    parts = [imports.UploadFileRequest(start=start), imports.UploadFileRequest(data=text.getvalue().encode())]
+    metadata = (("authorization", f"Bearer {await client.get()}"),)  # a stream passes by the channel's interceptors
+    run = getattr(await stub.UploadFile(iter(parts), metadata=metadata), "import")
+    async for told in stub.WatchImport(imports.WatchImportRequest(import_id=run.id), metadata=metadata):
+        run = getattr(told, "import")
+    return run  # type: ignore[no-any-return]

@@ -10,12 +10,13 @@ from typing import Any
 import grpc
 from pydantic import SecretStr
 
-from deploy.local.ports import free_port
 from kejing.identity.v1 import sessions_service_pb2, sessions_service_pb2_grpc
 from services.shared.clock import utc_now
-from services.shared.rpc.client import AsMachine, MachineToken, assertion, channel
+from services.shared.rpc.assertion import assertion
+from services.shared.rpc.client import AsMachine, MachineToken, channel
 from services.shared.runtime import Service
 from tests.support.infrastructure import TestInfrastructure
+from tests.support.ports import free_port
 
 NAMES = ("identity", "customers", "tasks", "health", "revenue", "notifications", "processes")
 
@@ -44,6 +45,7 @@ class RunningServices:
     """Settings of the services beyond what all tests need."""
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in NAMES})
     _started: dict[str, Service] = field(default_factory=dict)
+    _failed: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _channels: dict[str, grpc.aio.Channel] = field(default_factory=dict)
     _tokens: dict[str, "_Token"] = field(default_factory=dict)
@@ -52,13 +54,20 @@ class RunningServices:
         return f"127.0.0.1:{self.ports[name]}"
 
     async def start(self, *names: str) -> None:
-        """Starts the services that don't run yet, identity first. Contracts of others are called at their addresses."""
+        """Starts the services that don't run yet, identity first. Contracts of others are called at their addresses.
+
+        Raises what ended a part of a service that should run for ever.
+        """
+        for failed in self._failed.values():
+            if failed.done():
+                failed.result()
         async with self._starting:
             for name in dict.fromkeys(["identity", *names]):
                 if name not in self._started:
                     service = await self._build(name)
                     await service.start()
                     self._started[name] = service
+                    self._failed[name] = asyncio.create_task(service.failed())
 
     async def _build(self, name: str) -> Service:
         main = importlib.import_module(f"services.{name}.main")
@@ -70,6 +79,7 @@ class RunningServices:
             machine_key_file=self.infrastructure.machine_key_file(name),
             command_key_file=self.infrastructure.command_key_file,
             machine_keys=self.infrastructure.home.machine_keys,
+            encryption_keys_file=self.infrastructure.home.encryption_keys,
             **{f"{peer}_address": self.address(peer) for peer in NAMES},
             **self.settings,
         )
@@ -78,6 +88,7 @@ class RunningServices:
 
     async def stop(self, name: str) -> None:
         """Ends one service in order; `start` brings it back on the same database."""
+        self._failed.pop(name).cancel()
         await self._started.pop(name).stop()
 
     def db(self, name: str) -> Any:
@@ -135,8 +146,8 @@ class RunningServices:
     async def close(self) -> None:
         for open_channel in self._channels.values():
             await open_channel.close()
-        for service in reversed(list(self._started.values())):
-            await service.stop()
+        for name in reversed(list(self._started)):
+            await self.stop(name)
 
 
 class _Token:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -19,8 +18,8 @@ import psutil
 
 from deploy.local import topology
 from deploy.local.home import Home
-from deploy.local.ports import is_free
 from deploy.local.state import State
+from tests.support.ports import free_port_base
 
 KEJING = Path(sys.executable).with_name("kejing")
 
@@ -126,12 +125,3 @@ def local_stack() -> Iterator[LocalStack]:
     finally:
         stack.end()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port_base() -> int:
-    """A KEJING_PORT_BASE whose ports are all free, below the system's range for outgoing connections."""
-    for base in random.sample(range(10_000, 32_000, 100), 200):
-        every = topology.ports({"KEJING_PORT_BASE": str(base)}).values()
-        if all(is_free(port.number) for ports in every for port in ports):
-            return base
-    raise RuntimeError("no free range of ports between 10000 and 32000")

@@ -9,13 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from signal import Signals
+from tempfile import TemporaryFile
 from typing import Any
 
+from tests.support.command_server import CommandServer
 from tests.support.services import NAMES, RunningServices
 
 COMMAND = [sys.executable, "-c", "from services.cli.main import run; run()"]
 SECONDS = 60
+command_server = cache(CommandServer)
 
 
 class Terminal:
@@ -32,12 +37,15 @@ class Terminal:
 
     async def run(self, *arguments: str, typed: str = "") -> tuple[int, str, str]:
         """Exit code, standard output, standard error. `typed`: standard input, which is no terminal."""
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, *arguments, env=self.environment, stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        output, error = await asyncio.wait_for(process.communicate(typed.encode()), SECONDS)
-        return process.returncode or 0, output.decode(), error.decode()
+        with TemporaryFile() as given, TemporaryFile() as output, TemporaryFile() as error:
+            given.write(typed.encode())
+            given.seek(0)
+            with command_server().start(arguments, self.environment, (given, output, error)) as ended:
+                ended.setblocking(False)
+                code = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ended, 16), SECONDS)
+            output.seek(0)
+            error.seek(0)
+            return int(code), output.read().decode(), error.read().decode()
 
     async def answer(self, *arguments: str, typed: str = "") -> str:
         """What a command prints that must succeed."""
@@ -55,18 +63,27 @@ class Terminal:
         assert code == 1, error
         return error
 
-    async def at_keyboard(self, *arguments: str, typed: Sequence[tuple[str, str]]) -> tuple[int, str]:
-        """Exit code, and all that the terminal showed. `typed`: after which prompt to type what."""
+    async def at_keyboard(self, *arguments: str, typed: Sequence[tuple[str, str | Signals]]) -> tuple[int, str]:
+        """Exit code, and all that the terminal showed. `typed`: as at_keyboard below takes it."""
         return await asyncio.to_thread(at_keyboard, [*COMMAND, *arguments], self.environment, typed)
 
 
 def at_keyboard(
-    command: Sequence[str], environment: Mapping[str, str], typed: Sequence[tuple[str, str]]
+    command: Sequence[str], environment: Mapping[str, str], typed: Sequence[tuple[str, str | Signals]]
 ) -> tuple[int, str]:
-    """Runs a command with a terminal of its own. Raises AssertionError where a prompt doesn't come."""
+    """Runs a command with a terminal of its own. Raises AssertionError where a prompt doesn't come.
+
+    Args:
+        typed: after which words on the screen to type what; or which signal the keyboard gives then.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        command,
+        env={**environment, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     )
     os.close(theirs)
     shown, answers, seen = "", list(typed), 0
@@ -75,7 +92,11 @@ def at_keyboard(
         while True:
             if answers and (found := shown.find(answers[0][0], seen)) >= 0:
                 seen = found + len(answers[0][0])
-                os.write(ours, f"{answers.pop(0)[1]}\n".encode())
+                key = answers.pop(0)[1]
+                if isinstance(key, Signals):
+                    process.send_signal(key)
+                else:
+                    os.write(ours, f"{key}\n".encode())
             if not select.select([ours], [], [], max(0, give_up - time.monotonic()))[0]:
                 raise AssertionError(f"the terminal waits: {shown}")
             try:
