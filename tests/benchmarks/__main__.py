@@ -7,7 +7,7 @@ import time
 
 import uvloop
 
-from tests.benchmarks import clocks, orders, reads, scoped_lists, tokens
+from tests.benchmarks import clocks, imports, orders, overview, reads, scoped_lists, tokens
 from tests.benchmarks.measure import print_table
 from tests.benchmarks.world import World, keep_commit_times
 from tests.support.stack import local_stack
@@ -30,11 +30,13 @@ async def main() -> None:
         await reads.run(world)
         await clocks.run(world)
         await orders.run(world)
+        await overview.run(world)
         await world.close()
 
 
 if __name__ == "__main__":
     asyncio.run(main())
     uvloop.run(scoped_lists.run())
+    uvloop.run(imports.run())
     sys.stdout.flush()
     os._exit(0)  # a client of Temporal may abort in the interpreter's own shutdown

@@ -8,8 +8,7 @@ from uuid import uuid4
 import grpc
 
 from deploy.local import postgres, topology
-from kejing.customers.v1 import customers_service_pb2, import_pb2
-from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from kejing.customers.v1 import imports_service_pb2
 from kejing.identity.v1 import employees_service_pb2
 from kejing.identity.v1.employees_service_pb2_grpc import EmployeesServiceStub
 from kejing.tasks.v1 import tasks_service_pb2, tasks_service_pb2_grpc
@@ -17,7 +16,7 @@ from services.tasks.storage.tables import tasks
 from tests.benchmarks.measure import Call, alternating_rates, print_table
 from tests.benchmarks.world import World
 from tests.support.eventually import eventually
-from tests.support.persistence import PersistentClient
+from tests.support.persistence import PersistentClient, bring
 
 BOUND = 0.45
 
@@ -61,20 +60,11 @@ async def an_owner(world: World, task_id: str) -> PersistentClient:
         request_id=login, login=login, display_name="Owner", role_key="CSM"
     )
     await world.client.ask(world.client.stub(EmployeesServiceStub).CreateEmployee, employee)
-    columns = {name: import_pb2.ColumnMapping(column=name) for name in ("customer_external_id", "role", "login")}
 
     async def owns() -> bool:  # refused until customers has heard of the new employee
-        start = import_pb2.ImportStart(
-            request_id=str(uuid4()), source="bench", mapping=import_pb2.Mapping(columns=columns)
-        )
-        row = f"customer_external_id,role,login\nC-1,CSM,{login}\n".encode()
-        parts = [
-            customers_service_pb2.ImportOwnersRequest(start=start),
-            customers_service_pb2.ImportOwnersRequest(data=row),
-        ]
-        metadata = (("authorization", f"Bearer {await world.client.get()}"),)  # a stream passes by the interceptors
-        answer = await world.client.stub(CustomersServiceStub).ImportOwners(iter(parts), metadata=metadata)
-        return not answer.result.rejected
+        fields = ["customer_external_id", "role", "login"]
+        run = await bring(world.client, imports_service_pb2.IMPORT_KIND_OWNERS, fields, [["C-1", "CSM", login]])
+        return not run.rejected
 
     await eventually(owns)
     owner = PersistentClient(world.stack.address, world.stack.home.command_key, login)

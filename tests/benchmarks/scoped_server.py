@@ -10,12 +10,14 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
-from deploy.local.ports import free_port
 from services.customers import consumers
 from services.customers.api.customers import CustomersServicer
+from services.customers.api.owners import OwnersServicer
 from services.customers.storage.tables import metadata
+from services.shared.keyring import Keyring, new_key
 from services.shared.runtime import Service, run_process
 from services.shared.settings import ServiceSettings
+from tests.support.ports import free_port
 
 NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
 KEY_ID = "ffffffff-ffff-7fff-bfff-ffffffffffff"
@@ -33,10 +35,19 @@ async def start() -> Service:
     zone = settings.business_time_zone
     service = Service("customers", settings, lambda: NOW, metadata, consumers.handlers(zone), knows_owners=False)
 
+    keys_file = Path(f"{key_file}.encryption")
+    keys_file.write_text(f"{new_key()}\n")
+    keys_file.chmod(0o600)
+    keyring = Keyring(keys_file)
+
     async def keys() -> dict[str, Any]:
         return {KEY_ID: key.public_key()}
 
-    service.offer(CustomersServicer(service.db, lambda: NOW, zone), public_keys=keys)
+    service.offer(
+        CustomersServicer(service.db, lambda: NOW, zone, keyring),
+        OwnersServicer(service.db, service.directory),
+        public_keys=keys,
+    )
     return service
 
 

@@ -131,7 +131,8 @@ def test_every_text_and_list_that_a_call_can_hold_has_a_limit() -> None:
             limited = rules.map.HasField("max_pairs") if is_map else rules.repeated.HasField("max_items")
         elif field.type == FieldDescriptor.TYPE_STRING:
             text = rules.string
-            limited = text.HasField("max_len") or text.WhichOneof("well_known") == "uuid" or bool(text.pattern)
+            chosen = text.WhichOneof("well_known") == "uuid" or text.pattern or getattr(text, "in")
+            limited = text.HasField("max_len") or bool(chosen)
         elif field.type == FieldDescriptor.TYPE_BYTES:
             limited = rules.bytes.HasField("max_len")
         else:

@@ -2,14 +2,25 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
 
 import pytest
 
+from kejing.common.v1.events_pb2 import Event
+from services.cli.demo.data import files
+from services.cli.demo.data.customers import customers
+from services.cli.demo.data.orders import orders
+from tests.support.rows import connection, rows_of
 from tests.support.stack import LocalStack, local_stack
 
 LOOKS = {"csm.li": 26, "manager.east": 48, "admin": 120}
 """So many customers each of the three sees who ask for all."""
+DATA = Path(__file__).parents[1] / "data"
+OF_AN_IMPORT = {"public.imports", "public.import_places", "public.rejected_rows", "public.sources"}
+"""What an import leaves behind of itself."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +54,51 @@ def test_the_story_is_told_once_and_again_when_asked(stack: LocalStack) -> None:
     assert all(month["totals"] for month in months)
     mine = json.loads(stack.kejing("customers", "list", "--view", "mine", "--as", "csm.li", "--json").stdout)
     assert mine["customers"]
+
+
+def test_files_that_are_imported_again_leave_every_row_as_it_was(stack: LocalStack, tmp_path: Path) -> None:
+    exports = files.write(tmp_path, customers(), orders(customers(), date(2026, 1, 1)))
+    accounts = files.Export(DATA / "ravenstack_accounts_excerpt.csv", DATA / "ravenstack_accounts.yaml")
+    brought = [("customers", accounts), *exports.items()]
+    for kind, export in brought:
+        bring(stack, kind, export)
+    before, events = quiet_rows(stack), changes_told(stack)
+    for kind, export in brought:
+        told = bring(stack, kind, export)
+        assert int(told["unchanged"]) > 0
+        assert (told["created"], told["updated"]) == ("0", "0"), (kind, told)
+    assert quiet_rows(stack) == before
+    assert changes_told(stack) == events
+
+
+def bring(stack: LocalStack, kind: str, export: files.Export) -> dict[str, str]:
+    """What came of the import of a file."""
+    told = stack.answer("import", kind, str(export.file), "--mapping", str(export.mapping), "--json")
+    brought: dict[str, str] = told["import"]
+    assert brought["state"] == "IMPORT_STATE_DONE"
+    return brought
+
+
+def quiet_rows(stack: LocalStack) -> dict[str, list[str]]:
+    """All rows of the customers service but those of imports themselves, when events have stopped changing them."""
+    now = all_rows(stack)
+    for _ in range(50):
+        time.sleep(0.2)
+        before, now = now, all_rows(stack)
+        if now == before:
+            return now
+    raise AssertionError("customers does not come to rest")
+
+
+def all_rows(stack: LocalStack) -> dict[str, list[str]]:
+    return rows_of(stack, "customers", lambda table: table.startswith("public.") and table not in OF_AN_IMPORT)
+
+
+def changes_told(stack: LocalStack) -> int:
+    """How many events there are, but for those that say how imports stand."""
+    with connection(stack, "customers") as database:
+        events = [Event.FromString(row["event"]) for row in database.execute("select event from kit.outbox")]
+    return len([event for event in events if event.type != "customers.import.changed"])
 
 
 def test_orders_are_entered_and_listed_at_the_terminal(stack: LocalStack) -> None:

@@ -11,14 +11,28 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from tests.support.eventually import eventually
 from tests.workflows.stand_ins import ZONE, ProcessStandIn, TaskStandIn, a_process, a_task, an_order
+from tests.workflows.test_customer_import import ImportStandIn
+from tests.workflows.test_customers_day import DaysStandIn
 from tests.workflows.test_health_evaluation import HealthStandIn
 from workflows.alert_fanout.types import FanoutOrder
 from workflows.alert_fanout.workflow import AlertFanout
 from workflows.business_process.types import ProcessInput, StartOrder, TaskClosed
 from workflows.business_process.workflow import BusinessProcess
+from workflows.customer_import.types import ImportOrder, State
+from workflows.customer_import.workflow import CustomerImport
+from workflows.customers_day.types import DayOrder
+from workflows.customers_day.workflow import CustomersDay, CustomersDayTick
 from workflows.health_evaluation.types import EvaluationOrder
 from workflows.health_evaluation.workflow import HealthEvaluation, HealthTick
-from workflows.names import OVERDUE, alerts_workflow, health_workflow, process_workflow, task_workflow
+from workflows.names import (
+    OVERDUE,
+    alerts_workflow,
+    customers_day_workflow,
+    health_workflow,
+    import_workflow,
+    process_workflow,
+    task_workflow,
+)
 from workflows.task_lifecycle.types import ClockState, NoticeKind
 from workflows.task_lifecycle.workflow import TaskLifecycle
 
@@ -43,6 +57,7 @@ class Scenario:
 def scenarios() -> list[Scenario]:
     found = []
     play: Play
+    workflow: type
     for play in (task_reminded_and_overdue, task_postponed_and_completed, task_moved_at_the_ring, task_rechecked):
         clock = TaskStandIn(a_task())
         found.append(Scenario(TaskLifecycle, clock, [clock.notice_task], play))
@@ -56,6 +71,12 @@ def scenarios() -> list[Scenario]:
                            (AlertFanout, alerts_marked_at_the_end)):  # fmt: skip
         health = HealthStandIn(["2026-W40", "2026-W41"], ranges=3)
         found.append(Scenario(workflow, health, health.activities, play))
+    for play in (import_to_its_end, import_paused_and_resumed):
+        brought = ImportStandIn(steps=4)
+        found.append(Scenario(CustomerImport, brought, [brought.advance_import], play))
+    for workflow, play in ((CustomersDayTick, tick_over_days), (CustomersDay, day_in_steps)):
+        days = DaysStandIn(["2026-11-20", "2026-11-21"], steps=2)
+        found.append(Scenario(workflow, days, days.activities, play))
     return found
 
 
@@ -244,5 +265,52 @@ async def evaluation_with_alerts(client: Client, queue: str, service: HealthStan
 async def alerts_marked_at_the_end(client: Client, queue: str, service: HealthStandIn) -> WorkflowHandle[Any, Any]:
     order = FanoutOrder("run", 0, "2026-W42")
     handle = await client.start_workflow(AlertFanout.run, order, id=alerts_workflow("run", "0"), task_queue=queue)
+    await handle.result()
+    return handle
+
+
+# --- CustomerImport
+
+
+async def of_import(client: Client, queue: str) -> WorkflowHandle[Any, Any]:
+    order = ImportOrder(str(uuid4()))
+    return await client.start_workflow(
+        CustomerImport.run, order, id=import_workflow(order.import_id), task_queue=queue, start_signal="import_changed"
+    )
+
+
+async def import_to_its_end(client: Client, queue: str, service: ImportStandIn) -> WorkflowHandle[Any, Any]:
+    handle = await of_import(client, queue)
+    await handle.result()
+    return handle
+
+
+async def import_paused_and_resumed(client: Client, queue: str, service: ImportStandIn) -> WorkflowHandle[Any, Any]:
+    service.become(State.PAUSED)
+    handle = await of_import(client, queue)
+
+    async def rests() -> bool:
+        return "paused" in str(await handle.query("__temporal_workflow_metadata"))
+
+    await eventually(rests)
+    service.become(State.RUNNING)
+    await handle.signal(CustomerImport.import_changed)
+    await handle.result()
+    return handle
+
+
+# --- CustomersDayTick, CustomersDay
+
+
+async def tick_over_days(client: Client, queue: str, service: DaysStandIn) -> WorkflowHandle[Any, Any]:
+    handle = await client.start_workflow(CustomersDayTick.run, id="days-tick", task_queue=queue)
+    await handle.result()
+    return handle
+
+
+async def day_in_steps(client: Client, queue: str, service: DaysStandIn) -> WorkflowHandle[Any, Any]:
+    handle = await client.start_workflow(
+        CustomersDay.run, DayOrder("2026-11-22"), id=customers_day_workflow("2026-11-22"), task_queue=queue
+    )
     await handle.result()
     return handle

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from kejing.customers.v1 import customers_service_pb2 as pb
+from kejing.customers.v1 import contacts_service_pb2, owners_service_pb2
+from kejing.customers.v1.contacts_service_pb2_grpc import ContactsServiceStub
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
-from tests.support.customers import bring, by_external_id, colleague, counts, everything, fresh, own, told
+from kejing.customers.v1.owners_service_pb2_grpc import OwnersServiceStub
+from tests.support.customers import bring, by_external_id, colleague, counts, everything, fresh, own, told, touches
 from tests.support.services import RunningServices
 
 
@@ -31,18 +33,21 @@ async def test_contacts_come_in_by_the_external_ids_of_customer_and_contact(
         {**row, "external_id": "c5", "name": ""},
         {**row, "customer_external_id": "nobody", "external_id": "c6"},
     ]
-    before = await everything(services)
+    known, events = await everything(services)
     result = await bring(services, "ImportContacts", rows)
 
     assert counts(result) == {"rows_read": 7, "created": 3, "rejected": 4}
     assert [(bad.line, bad.column) for bad in result.rejected_rows] == [
         (5, "email"), (6, "phone"), (7, "name"), (8, "customer_external_id")
     ]  # fmt: skip
-    assert await everything(services) == before  # contacts are personal: no event tells of them
+    # Contacts are personal: one event says at whom something changed, none what.
+    assert await everything(services) == (known, events + 1)
+    assert await touches(services, "CONTACT_CHANGED") >= {one, two}
     customer = await by_external_id(services, one)
-    page = await stub.ListContacts(pb.ListContactsRequest(customer_id=customer.id, page_size=1))
-    rest = await stub.ListContacts(
-        pb.ListContactsRequest(customer_id=customer.id, page_size=1, page_token=page.next_page_token)
+    contacts = await services.stub(ContactsServiceStub)
+    page = await contacts.ListContacts(contacts_service_pb2.ListContactsRequest(customer_id=customer.id, page_size=1))
+    rest = await contacts.ListContacts(
+        contacts_service_pb2.ListContactsRequest(customer_id=customer.id, page_size=1, page_token=page.next_page_token)
     )
     assert [contact.name for contact in (*page.contacts, *rest.contacts)] == ["Adams", "周"]
     assert not rest.next_page_token
@@ -65,7 +70,8 @@ async def test_owners_come_in_by_role_and_login(services: RunningServices, stub:
     assert counts(again) == {"rows_read": 1, "unchanged": 1}
     moved = await bring(services, "ImportOwners", [{**owner, "login": second.login}])
     assert counts(moved) == {"rows_read": 1, "updated": 1}
-    owners = (await stub.ListOwners(pb.ListOwnersRequest(customer_id=customer.id))).owners
+    stub = await services.stub(OwnersServiceStub)
+    owners = (await stub.ListOwners(owners_service_pb2.ListOwnersRequest(customer_id=customer.id))).owners
     assert [o.employee_id for o in owners] == [second.id, second.id]
     assert (await told(services, one))[-1].version == customer.version + 1
 

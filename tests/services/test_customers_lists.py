@@ -9,13 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from deploy.local.ports import free_port
+from kejing.customers.v1 import contacts_service_pb2, owners_service_pb2
 from kejing.customers.v1 import customers_service_pb2 as pb
+from kejing.customers.v1.contacts_service_pb2_grpc import ContactsServiceStub
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from kejing.customers.v1.owners_service_pb2_grpc import OwnersServiceStub
 from services.customers.main import build
+from services.customers.settings import CustomersSettings
 from services.shared.rpc.client import channel
-from services.shared.settings import ServiceSettings
 from tests.support.customers import bring, colleague
+from tests.support.ports import free_port
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 
@@ -31,9 +34,18 @@ async def stub(services: RunningServices) -> Any:
     return await services.stub(CustomersServiceStub)
 
 
+FILTERS = {field.name for field in pb.CustomerFilter.DESCRIPTOR.fields}
+
+
+def listing(**asked: Any) -> pb.ListCustomersRequest:
+    """The request with these fields, its filter's among them."""
+    of_filter = {name: asked.pop(name) for name in list(asked) if name in FILTERS}
+    return pb.ListCustomersRequest(filter=pb.CustomerFilter(**of_filter), **asked)
+
+
 async def every(stub: Any, **asked: Any) -> list[Any]:
     """All pages of ListCustomers, one after the other."""
-    request = pb.ListCustomersRequest(**asked)
+    request = listing(**asked)
     found: list[Any] = []
     while True:
         page = await stub.ListCustomers(request)
@@ -66,6 +78,40 @@ async def test_a_customer_churns_at_midnight_of_the_business_zone_and_returns_wi
         later = [{"external_id": key, "name": key, "last_contract_end": "2032-06-30"}]
         await bring(services, "ImportCustomers", later)
         assert await names(stub, name_prefix=key, view=ALL) == [key]
+    finally:
+        services.clock.shift = timedelta()
+
+
+@pytest.mark.parametrize(
+    ("now", "running", "churned"),
+    [
+        # The last minutes of a contract's last day, and the first of the next, in the business time zone.
+        (datetime(2018, 10, 3, 15, 55, tzinfo=UTC), ["A", "B"], []),
+        (datetime(2018, 10, 3, 16, tzinfo=UTC), ["B"], ["A"]),
+        (datetime(2018, 10, 9, 4, tzinfo=UTC), ["B"], ["A"]),
+        (datetime(2019, 12, 20, 15, 55, tzinfo=UTC), ["B"], ["A"]),
+        (datetime(2019, 12, 20, 16, tzinfo=UTC), [], ["A", "B"]),
+    ],
+)
+async def test_who_churned_is_in_the_view_of_the_churned_and_in_no_other(
+    services: RunningServices, stub: Any, now: datetime, running: list[str], churned: list[str]
+) -> None:
+    mark = fresh()
+    ends = {"A": "2018-10-03", "B": "2019-12-20"}
+    rows = [{"external_id": mark + key, "name": mark + key, "last_contract_end": end} for key, end in ends.items()]
+    await bring(services, "ImportCustomers", rows)
+    owner = await colleague(services, "DATA_ANALYST")
+    owned = [{"customer_external_id": mark + key, "role": "CSM", "login": owner.login} for key in ends]
+    await bring(services, "ImportOwners", owned)
+    mine = await services.stub(CustomersServiceStub, f"employee:{owner.login}")
+    await names(mine, view=MINE)
+    try:
+        services.clock.set(now)
+        for sort in SORTS:
+            assert [n.removeprefix(mark) for n in sorted(await names(stub, name_prefix=mark, sort=sort))] == running
+            assert [n.removeprefix(mark) for n in sorted(await names(mine, view=MINE, sort=sort))] == running
+            gone = await names(stub, name_prefix=mark, view=CHURNED, sort=sort)
+            assert [n.removeprefix(mark) for n in sorted(gone)] == churned
     finally:
         services.clock.shift = timedelta()
 
@@ -133,12 +179,10 @@ async def test_a_page_stays_right_while_customers_come_in_before_it(services: Ru
     mark = fresh("Grow")
     rows = [{"external_id": f"{mark}{n}", "name": f"{mark}{n}"} for n in range(1, 6)]
     await bring(services, "ImportCustomers", rows)
-    first = await stub.ListCustomers(pb.ListCustomersRequest(name_prefix=mark, page_size=2))
+    first = await stub.ListCustomers(listing(name_prefix=mark, page_size=2))
     await bring(services, "ImportCustomers", [{"external_id": f"{mark}0", "name": f"{mark}0"}])
 
-    rest = await stub.ListCustomers(
-        pb.ListCustomersRequest(name_prefix=mark, page_size=10, page_token=first.next_page_token)
-    )
+    rest = await stub.ListCustomers(listing(name_prefix=mark, page_size=10, page_token=first.next_page_token))
     assert [customer.name for customer in rest.customers] == [f"{mark}{n}" for n in range(3, 6)]
 
 
@@ -148,30 +192,31 @@ async def test_a_page_stays_right_while_customers_come_in_before_it(services: Ru
         ({"page_size": 501}, "page_size"),
         ({"page_size": -1}, "page_size"),
         ({"page_token": "what"}, "page_token"),
-        ({"view": 9}, "view"),
+        ({"view": 9}, "filter.view"),
         ({"sort": 9}, "sort"),
-        ({"owner_id": "me"}, "owner_id"),
-        ({"name_prefix": "x" * 201}, "name_prefix"),
+        ({"owner_id": "me"}, "filter.owner_id"),
+        ({"name_prefix": "x" * 201}, "filter.name_prefix"),
     ],
     ids=str,
 )
 async def test_a_wrong_field_of_a_list_is_named(stub: Any, asked: dict[str, Any], field: str) -> None:
-    answer = await refused(stub.ListCustomers(pb.ListCustomersRequest(**asked)))
+    answer = await refused(stub.ListCustomers(listing(**asked)))
     assert (answer.code, answer.fields) == ("INVALID_ARGUMENT", (field,))
 
 
 async def test_a_page_token_belongs_to_its_query(stub: Any, prefix: str) -> None:
-    page = await stub.ListCustomers(pb.ListCustomersRequest(name_prefix=prefix, page_size=2))
-    other = pb.ListCustomersRequest(name_prefix=prefix, descending=True, page_token=page.next_page_token)
+    page = await stub.ListCustomers(listing(name_prefix=prefix, page_size=2))
+    other = listing(name_prefix=prefix, descending=True, page_token=page.next_page_token)
     assert (await refused(stub.ListCustomers(other))).fields == ("page_token",)
 
 
-async def test_unknown_customers_are_not_found(stub: Any) -> None:
+async def test_unknown_customers_are_not_found(services: RunningServices, stub: Any) -> None:
+    owners, contacts = await services.stub(OwnersServiceStub), await services.stub(ContactsServiceStub)
     unknown = str(uuid.uuid4())
     for call in (
         stub.GetCustomer(pb.GetCustomerRequest(customer_id=unknown)),
-        stub.ListContacts(pb.ListContactsRequest(customer_id=unknown)),
-        stub.ListOwners(pb.ListOwnersRequest(customer_id=unknown)),
+        contacts.ListContacts(contacts_service_pb2.ListContactsRequest(customer_id=unknown)),
+        owners.ListOwners(owners_service_pb2.ListOwnersRequest(customer_id=unknown)),
     ):
         answer = await refused(call)
         assert (answer.code, answer.reason) == ("NOT_FOUND", "CUSTOMER_NOT_FOUND")
@@ -216,10 +261,14 @@ async def test_with_identity_away_a_new_token_is_answered_unavailable(services: 
     token = await services.sign_in("employee:admin")
     infrastructure = services.infrastructure
     service = await build(
-        ServiceSettings(
+        CustomersSettings(
             bind="127.0.0.1:0",
+            encryption_keys_file=infrastructure.home.encryption_keys,
             identity_address=f"127.0.0.1:{free_port()}",
             customers_address=services.address("customers"),
+            tasks_address=f"127.0.0.1:{free_port()}",
+            health_address=f"127.0.0.1:{free_port()}",
+            revenue_address=f"127.0.0.1:{free_port()}",
             machine_key_file=infrastructure.machine_key_file("customers"),
             nats_url=SecretStr(await infrastructure.nats_url("customers")),
             database_url=SecretStr(await infrastructure.database_url("customers")),

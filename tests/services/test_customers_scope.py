@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from kejing.customers.v1 import contacts_service_pb2, owners_service_pb2
 from kejing.customers.v1 import customers_service_pb2 as pb
+from kejing.customers.v1.contacts_service_pb2_grpc import ContactsServiceStub
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from kejing.customers.v1.owners_service_pb2_grpc import OwnersServiceStub
 from kejing.identity.v1 import departments_service_pb2, departments_service_pb2_grpc, employees_service_pb2
 from kejing.identity.v1.employees_service_pb2_grpc import EmployeesServiceStub
 from services.shared.clock import business_date, utc_now
@@ -51,8 +54,8 @@ async def team(services: RunningServices) -> Team:
 async def seen(services: RunningServices, login: str, **asked: Any) -> list[str]:
     """The ends of the names that a list shows."""
     stub = await services.stub(CustomersServiceStub, f"employee:{login}")
-    listed = await stub.ListCustomers(pb.ListCustomersRequest(page_size=500, **asked))
-    counted = await stub.CountCustomers(pb.CountCustomersRequest(**asked))
+    listed = await stub.ListCustomers(pb.ListCustomersRequest(page_size=500, filter=pb.CustomerFilter(**asked)))
+    counted = await stub.CountCustomers(pb.CountCustomersRequest(filter=pb.CustomerFilter(**asked)))
     assert (counted.customers, counted.more) == (len(listed.customers), False)
     return [customer.name[-1] for customer in listed.customers]
 
@@ -77,13 +80,16 @@ async def test_neither_an_owner_nor_a_view_in_the_filter_widens_the_scope(
 async def test_what_is_out_of_scope_is_not_found_word_for_word_as_what_does_not_exist(
     services: RunningServices, team: Team
 ) -> None:
-    stub = await services.stub(CustomersServiceStub, f"employee:{team.first.login}")
+    who = f"employee:{team.first.login}"
+    stub = await services.stub(CustomersServiceStub, who)
+    owners = await services.stub(OwnersServiceStub, who)
+    contacts = await services.stub(ContactsServiceStub, who)
     nowhere = "00000000-0000-7000-8000-000000000000"
     for foreign in (team.ids[1], team.ids[2]):
         for ask in (
             lambda id_: stub.GetCustomer(pb.GetCustomerRequest(customer_id=id_)),
-            lambda id_: stub.ListOwners(pb.ListOwnersRequest(customer_id=id_)),
-            lambda id_: stub.ListContacts(pb.ListContactsRequest(customer_id=id_)),
+            lambda id_: owners.ListOwners(owners_service_pb2.ListOwnersRequest(customer_id=id_)),
+            lambda id_: contacts.ListContacts(contacts_service_pb2.ListContactsRequest(customer_id=id_)),
         ):
             answer, unknown = await refused(ask(foreign)), await refused(ask(nowhere))
             assert (answer.code, answer.reason) == ("NOT_FOUND", "CUSTOMER_NOT_FOUND")

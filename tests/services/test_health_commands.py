@@ -45,6 +45,7 @@ async def health(services: RunningServices) -> Health:
 async def kejing(services: RunningServices, health: Health) -> AsyncIterator[Kejing]:
     """Runs a command and answers what it printed as JSON; with `text=True` as text."""
     # The services of this process would log between the lines that the command prints.
+    wrapper = structlog.get_config()["wrapper_class"]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     environment = {
         "KEJING_TOKEN": await services.sign_in("employee:admin"),
@@ -59,7 +60,7 @@ async def kejing(services: RunningServices, health: Health) -> AsyncIterator[Kej
         return result.output if text else json.loads(result.output)
 
     yield run
-    structlog.reset_defaults()
+    structlog.configure(wrapper_class=wrapper)
 
 
 async def test_rules_are_written_as_a_file_and_put_in_force(health: Health, kejing: Kejing, tmp_path: Path) -> None:

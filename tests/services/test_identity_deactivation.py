@@ -9,7 +9,7 @@ from sqlalchemy import text
 from kejing.identity.v1 import employees_service_pb2 as pb
 from kejing.identity.v1 import events_pb2, sessions_service_pb2
 from kejing.identity.v1.sessions_service_pb2_grpc import SessionsServiceStub
-from services.shared.rpc.client import assertion
+from services.shared.rpc.assertion import assertion
 from tests.support.customers import bring
 from tests.support.eventually import eventually
 from tests.support.identity import People, fresh, told

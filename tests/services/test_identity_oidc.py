@@ -18,7 +18,6 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey, RSAKey
 from pydantic import SecretStr, ValidationError
 
-from deploy.local.ports import free_port
 from kejing.identity.v1 import employees_service_pb2 as employees_pb
 from kejing.identity.v1 import sessions_service_pb2 as pb
 from kejing.identity.v1.employees_service_pb2_grpc import EmployeesServiceStub
@@ -27,6 +26,7 @@ from services.identity.settings import IdentitySettings
 from tests.support.doors import Door, Person, bearer
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TestInfrastructure
+from tests.support.ports import free_port
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
 

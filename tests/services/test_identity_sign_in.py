@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from kejing.identity.v1 import employees_service_pb2 as employees_pb
 from kejing.identity.v1 import sessions_service_pb2 as pb
 from kejing.identity.v1.employees_service_pb2_grpc import EmployeesServiceStub
-from services.shared.rpc.client import assertion
+from services.shared.rpc.assertion import assertion
 from tests.support.doors import Door, bearer
 from tests.support.refusals import refused
 from tests.support.services import RunningServices
@@ -105,7 +105,7 @@ async def test_a_machines_key_is_exchanged_while_identity_runs(services: Running
         {"exp": None},
         {"key": Ed25519PrivateKey.generate()},
     ],
-    ids=str,
+    ids=" ".join,
 )
 async def test_whatever_is_wrong_with_an_assertion_the_answer_is_the_same(
     services: RunningServices, door: Door, changes: dict[str, Any]

@@ -36,6 +36,7 @@ async def customer(services: RunningServices) -> UUID:
 async def kejing(services: RunningServices, customer: UUID) -> AsyncIterator[Kejing]:
     """Runs a command and answers what it printed as JSON; with `text=True` as text."""
     # The services of this process would log between the lines that the command prints.
+    wrapper = structlog.get_config()["wrapper_class"]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     environment = {
         "KEJING_TOKEN": await services.sign_in("employee:admin"),
@@ -50,7 +51,7 @@ async def kejing(services: RunningServices, customer: UUID) -> AsyncIterator[Kej
         return result.stdout if text else json.loads(result.stdout)
 
     yield run
-    structlog.reset_defaults()
+    structlog.configure(wrapper_class=wrapper)
 
 
 def create(customer: UUID, number: str) -> tuple[str, ...]:

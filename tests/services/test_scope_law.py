@@ -1,5 +1,6 @@
 """The law of scope: every list, get, count and metric of every service shows an employee exactly what is his."""
 
+import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
@@ -12,8 +13,24 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kejing.common.v1 import options_pb2
+from kejing.customers.v1 import attributes_service_pb2 as attributes
+from kejing.customers.v1 import contacts_service_pb2 as contacts
 from kejing.customers.v1 import customers_service_pb2 as customers
+from kejing.customers.v1 import imports_service_pb2 as imports
+from kejing.customers.v1 import overview_service_pb2 as overviews
+from kejing.customers.v1 import owners_service_pb2 as owners
+from kejing.customers.v1 import segments_service_pb2 as segments
+from kejing.customers.v1 import tags_service_pb2 as tags
+from kejing.customers.v1 import timeline_service_pb2 as timelines
+from kejing.customers.v1.attributes_service_pb2_grpc import AttributesServiceStub
+from kejing.customers.v1.contacts_service_pb2_grpc import ContactsServiceStub
 from kejing.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from kejing.customers.v1.imports_service_pb2_grpc import ImportsServiceStub
+from kejing.customers.v1.overview_service_pb2_grpc import OverviewServiceStub
+from kejing.customers.v1.owners_service_pb2_grpc import OwnersServiceStub
+from kejing.customers.v1.segments_service_pb2_grpc import SegmentsServiceStub
+from kejing.customers.v1.tags_service_pb2_grpc import GroupsServiceStub, TagsServiceStub
+from kejing.customers.v1.timeline_service_pb2_grpc import TimelineServiceStub
 from kejing.health.v1 import alerts_service_pb2, health_service_pb2, metrics_service_pb2
 from kejing.health.v1.alerts_service_pb2_grpc import AlertsServiceStub
 from kejing.health.v1.health_service_pb2_grpc import HealthServiceStub
@@ -27,6 +44,7 @@ from kejing.tasks.v1 import follow_ups_service_pb2, process_records_service_pb2,
 from kejing.tasks.v1.follow_ups_service_pb2_grpc import FollowUpsServiceStub
 from kejing.tasks.v1.process_records_service_pb2_grpc import ProcessRecordsServiceStub
 from kejing.tasks.v1.tasks_service_pb2_grpc import TasksServiceStub
+from services.shared.rpc.wire import to_date
 from tests.support.organisation import (
     OWNER_ROLES,
     PRICE,
@@ -51,7 +69,8 @@ PROTOS = Path(__file__).parents[2] / "protos"
 # What is about no customer: catalogues, rules and runs of all customers together.
 OF_NO_CUSTOMER = {
     "ListThemes", "GetProcessDefinition", "ListProcessDefinitions", "GetRuleSet", "ListRuleSets", "ListMetrics",
-    "GetEvaluation", "ListAlertSubscriptions",
+    "GetEvaluation", "ListAlertSubscriptions", "GetSegment", "ListConditionFields",
+    "ListAttributes", "ListCollectedFields",
 }  # fmt: skip
 
 
@@ -65,15 +84,14 @@ def plans(draw: st.DrawFn) -> Plan:
     today = business_today()
     near = st.sampled_from([FIRST, today - timedelta(days=40), today - timedelta(days=9), today + timedelta(days=9)])
     far = st.sampled_from([today - timedelta(days=9), today + timedelta(days=9), LAST])
+    # One sees all, which is the simple case, and is shown what all other tests made.
+    scopes = draw(st.lists(st.sampled_from(["OWN", "DEPARTMENT"]), min_size=EMPLOYEES - 1, max_size=EMPLOYEES - 1))
+    scopes.insert(draw(st.integers(0, EMPLOYEES - 1)), "ALL")
     ownership = st.builds(Ownership, st.integers(0, EMPLOYEES - 1), near, far).filter(lambda o: o.first <= o.last)
     return Plan(
         parents=[draw(st.integers(-1, number - 1)) for number in range(DEPARTMENTS)],
         places=draw(st.lists(st.integers(0, DEPARTMENTS - 1), min_size=EMPLOYEES, max_size=EMPLOYEES)),
-        scopes=draw(
-            st.lists(st.sampled_from(["OWN", "DEPARTMENT", "ALL"]), min_size=EMPLOYEES, max_size=EMPLOYEES).filter(
-                lambda scopes: len(set(scopes)) > 1
-            )
-        ),
+        scopes=scopes,
         owners={(customer, role): draw(ownership) for customer in range(CUSTOMERS) for role in OWNER_ROLES},
     )
 
@@ -91,6 +109,15 @@ class Eyes:
     async def look(self) -> dict[str, set[int]]:
         """What each rpc shows."""
         self._customers = await self._stub(CustomersServiceStub)
+        self._contacts = await self._stub(ContactsServiceStub)
+        self._owners = await self._stub(OwnersServiceStub)
+        self._tags = await self._stub(TagsServiceStub)
+        self._groups = await self._stub(GroupsServiceStub)
+        self._timeline = await self._stub(TimelineServiceStub)
+        self._attributes = await self._stub(AttributesServiceStub)
+        self._imports = await self._stub(ImportsServiceStub)
+        self._overview = await self._stub(OverviewServiceStub)
+        self._segments = await self._stub(SegmentsServiceStub)
         self._tasks = await self._stub(TasksServiceStub)
         self._follow_ups = await self._stub(FollowUpsServiceStub)
         self._processes = await self._stub(ProcessRecordsServiceStub)
@@ -116,13 +143,22 @@ class Eyes:
             for descending in (False, True):
                 found: set[int] = set()
                 for view in views:
-                    sorted_ = customers.ListCustomersRequest(view=view, sort=sort, descending=descending)
+                    sorted_ = customers.ListCustomersRequest(
+                        filter=customers.CustomerFilter(view=view), sort=sort, descending=descending
+                    )
                     found |= await self._pages(self._customers.ListCustomers, sorted_, "customers", "id")
                 seen[f"ListCustomers {sort} {descending}"] = found
         request = customers.BatchGetCustomersRequest(customer_ids=self._all.customers)
         seen["BatchGetCustomers"] = self._mine(
             (await self._call(self._customers.BatchGetCustomers, request)).customers, "id"
         )
+        misfits = attributes.ListMisfitsRequest(key=self._all.attribute)
+        seen["ListMisfits"] = await self._pages(self._attributes.ListMisfits, misfits, "misfits")
+        seen["ListDuplicates"] = self._mine(await self._duplicates(), "customer_id")
+        # Every customer of the organisation has the same beginning of a name, and of an external id.
+        typed = customers.SearchCustomersRequest(text=self._all.external_ids[0].rpartition("-")[0], limit=100)
+        hits = (await self._call(self._customers.SearchCustomers, typed)).hits
+        seen["SearchCustomers"] = self._mine([hit.customer for hit in hits], "id")
         seen["ListTasks"] = await self._pages(self._tasks.ListTasks, tasks_service_pb2.ListTasksRequest(), "tasks")
         asked = follow_ups_service_pb2.ListFollowUpsRequest()
         seen["ListFollowUps"] = await self._pages(self._follow_ups.ListFollowUps, asked, "follow_ups")
@@ -143,10 +179,22 @@ class Eyes:
         made = self._all
         tasks, records = tasks_service_pb2, process_records_service_pb2
         health, orders, revenue = health_service_pb2, orders_service_pb2, revenue_service_pb2
+        today = to_date(business_today())
         asked: list[tuple[Callable[..., Awaitable[Any]], Callable[[int], Any]]] = [
             (self._customers.GetCustomer, lambda i: customers.GetCustomerRequest(customer_id=made.customers[i])),
-            (self._customers.ListContacts, lambda i: customers.ListContactsRequest(customer_id=made.customers[i])),
-            (self._customers.ListOwners, lambda i: customers.ListOwnersRequest(customer_id=made.customers[i])),
+            (self._contacts.ListContacts, lambda i: contacts.ListContactsRequest(customer_id=made.customers[i])),
+            (self._contacts.ListMerges, lambda i: contacts.ListMergesRequest(customer_id=made.customers[i])),
+            (self._owners.ListOwners, lambda i: owners.ListOwnersRequest(customer_id=made.customers[i])),
+            (self._owners.ListOwnerHistory,
+             lambda i: owners.ListOwnerHistoryRequest(customer_id=made.customers[i])),
+            (self._timeline.ListTimeline, lambda i: timelines.ListTimelineRequest(customer_id=made.customers[i])),
+            (self._timeline.CompareDates,
+             lambda i: timelines.CompareDatesRequest(customer_id=made.customers[i], first=today, second=today)),
+            (self._tags.ListCustomerTags, lambda i: tags.ListCustomerTagsRequest(customer_id=made.customers[i])),
+            (self._overview.GetOverview, lambda i: overviews.GetOverviewRequest(customer_id=made.customers[i])),
+            (self._tasks.GetOpenWork, lambda i: tasks.GetOpenWorkRequest(customer_id=made.customers[i])),
+            (self._segments.ExplainSegment,
+             lambda i: segments.ExplainSegmentRequest(segment_id=made.segment_id, customer_id=made.customers[i])),
             (self._tasks.GetTask, lambda i: tasks.GetTaskRequest(task_id=made.tasks[i])),
             (self._tasks.ListPostponements, lambda i: tasks.ListPostponementsRequest(task_id=made.tasks[i])),
             (self._follow_ups.GetFollowUp,
@@ -160,26 +208,66 @@ class Eyes:
             (self._revenue.GetMrr,
              lambda i: revenue.GetMrrRequest(month=f"{business_today():%Y-%m}", customer_id=made.customers[i])),
         ]  # fmt: skip
-        return {self._name(rpc): {i for i in range(CUSTOMERS) if await self._shown(rpc, request(i))}
-                for rpc, request in asked}  # fmt: skip
+        seen = {}
+        for rpc, request in asked:  # of all customers at once
+            shown = await asyncio.gather(*(self._shown(rpc, request(i)) for i in range(CUSTOMERS)))
+            seen[self._name(rpc)] = {i for i, is_shown in enumerate(shown) if is_shown}
+        return seen
 
     async def _counted(self) -> dict[str, float]:
         total = 0
         for view in (customers.CUSTOMER_VIEW_ALL, customers.CUSTOMER_VIEW_CHURNED):
             total += (
-                await self._call(self._customers.CountCustomers, customers.CountCustomersRequest(view=view))
+                await self._call(
+                    self._customers.CountCustomers,
+                    customers.CountCustomersRequest(filter=customers.CustomerFilter(view=view)),
+                )
             ).customers
         month = f"{business_today():%Y-%m}"
         mrr = (await self._call(self._revenue.GetMrr, revenue_service_pb2.GetMrrRequest(month=month))).mrr
         asked = revenue_service_pb2.ListMrrRequest(from_month=month, to_month=month)
         [listed] = (await self._call(self._revenue.ListMrr, asked)).months
+        year = revenue_service_pb2.GetSignedAmountRequest(year=business_today().year)
+        signed = (await self._call(self._revenue.GetSignedAmount, year)).totals
+        known = (await self._call(self._imports.ListSources, imports.ListSourcesRequest())).sources
         spread = await self._call(self._health.GetHealthDistribution, health_service_pb2.GetHealthDistributionRequest())
         return {
             "CountCustomers": total,
             "GetHealthDistribution": sum(count.customers for count in spread.distribution.counts),
             "GetMrr": sum(total.mrr.units for total in mrr.totals if total.mrr.currency_code == "NZD") / PRICE,
+            "GetSignedAmount": sum(each.units for each in signed if each.currency_code == "NZD") / 12 / PRICE,
+            "ListSources": sum(source.customers for source in known if source.name == "test"),
             "ListMrr": sum(total.customers for total in listed.totals if total.mrr.currency_code == "NZD"),
+            **await self._labelled(),
             "CountUnread": (await self._call(self._inbox.CountUnread, inbox_service_pb2.CountUnreadRequest())).unread,
+        }
+
+    async def _duplicates(self) -> list[Any]:
+        """The contacts that are likely duplicates."""
+        found: list[Any] = []
+        request = contacts.ListDuplicatesRequest(page_size=self._page_size)
+        while True:
+            answer = await self._call(self._contacts.ListDuplicates, request)
+            found += [contact for group in answer.groups for contact in group.contacts]
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return found
+
+    async def _labelled(self) -> dict[str, float]:
+        """Every customer of the organisation carries its tag, one of two others, and is in its group."""
+        asked = tags.ListTagsRequest(prefix=self._all.tag)
+        listed = (await self._call(self._tags.ListTags, asked)).tags
+        beside = tags.ListRelatedTagsRequest(tag=self._all.tag)
+        related = (await self._call(self._tags.ListRelatedTags, beside)).tags
+        grouped = (await self._call(self._groups.ListGroups, tags.ListGroupsRequest(page_size=500))).groups
+        defined = (await self._call(self._segments.ListSegments, segments.ListSegmentsRequest(page_size=500))).segments
+        everybody = segments.PreviewConditionRequest(condition=self._all.everybody)
+        return {
+            "ListSegments": sum(each.customers for each in defined if each.id == self._all.segment_id),
+            "PreviewCondition": (await self._call(self._segments.PreviewCondition, everybody)).customers,
+            "ListTags": sum(tag.customers for tag in listed),
+            "ListRelatedTags": sum(tag.customers for tag in related),
+            "ListGroups": sum(group.customers for group in grouped if group.id == self._all.group_id),
         }
 
     async def _pages(self, rpc: Any, request: Any, items: str, key: str = "customer_id") -> set[int]:

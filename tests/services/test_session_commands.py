@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.services import RunningServices
-from tests.support.terminal import Terminal
+from tests.support.terminal import COMMAND, Terminal
 
 NEW = "Sommer-Regen-7"
 
@@ -103,7 +105,11 @@ async def test_signing_out_ends_the_session_everywhere_it_was_copied_to(person: 
     await person.answer("sign-out", "--everywhere")
     assert not (person.home / "session.json").exists()
     person.environment["KEJING_TOKEN"] = token
-    assert "SESSION_REVOKED" in await person.refusal("whoami")
+
+    async def refused() -> bool:
+        return "SESSION_REVOKED" in (await person.run("whoami"))[2]
+
+    await eventually(refused, within=5)
     del person.environment["KEJING_TOKEN"]
     assert "nobody is signed in" in await person.refusal("sign-out")
 
@@ -112,6 +118,17 @@ async def test_as_takes_the_key_and_not_the_session(owner: Terminal, newcomer: N
     login, _ = await newcomer()
     assert (await owner.json("whoami", "--as", login))["employee"]["login"] == login
     assert (await owner.json("whoami"))["employee"]["login"] == "admin"
+
+
+async def test_a_command_starts_by_itself_and_loads_nothing_of_databases(owner: Terminal) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-X", "importtime", *COMMAND[1:], "whoami", "--as", "admin", env=owner.environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    shown, loaded = await process.communicate()
+    assert (process.returncode, b"admin" in shown) == (0, True), loaded
+    assert b"grpc" in loaded
+    assert not {name for name in (b"sqlalchemy", b"psycopg") if name in loaded}
 
 
 async def test_signing_keys_are_rotated_while_tokens_hold(

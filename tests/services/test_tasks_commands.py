@@ -43,6 +43,7 @@ async def team(services: RunningServices) -> Team:
 async def kejing(services: RunningServices, team: Team) -> AsyncIterator[Kejing]:
     """Runs a command and answers what it printed as JSON; with `text=True` as text."""
     # The services of this process would log between the lines that the command prints.
+    wrapper = structlog.get_config()["wrapper_class"]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     environment = {
         "KEJING_TOKEN": await services.sign_in("employee:admin"),
@@ -57,7 +58,7 @@ async def kejing(services: RunningServices, team: Team) -> AsyncIterator[Kejing]
         return result.output if text else json.loads(result.output)
 
     yield run
-    structlog.reset_defaults()
+    structlog.configure(wrapper_class=wrapper)
 
 
 def day(ahead: int) -> str:

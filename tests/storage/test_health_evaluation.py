@@ -23,7 +23,8 @@ from services.health.storage.evaluation import evaluate_range, statement
 from services.health.storage.results import values_of
 from services.health.storage.tables import customers, health_current, health_results, health_transitions, usage
 from services.shared.clock import utc_now
-from services.shared.conditions.tree import AllOf, AnyOf, Comparison, Condition, Not, Operator
+from services.shared.conditions.tree import APPLY, AllOf, AnyOf, Comparison, Condition, Not
+from services.shared.conditions.values import Operator
 from services.shared.db import Database
 from services.shared.errors import Conflict
 from services.shared.ids import new_id
@@ -213,7 +214,14 @@ async def test_ranges_cover_everybody_once(db: Database) -> None:
 
 
 numbers = st.sampled_from([Decimal(text) for text in ("0", "0.3", "0.5", "0.75", "1", "2", "3", "5", "9", "14")])
-comparisons = st.builds(Comparison, st.sampled_from(sorted(FIELDS)), st.sampled_from(list(Operator)), numbers)
+fields = st.sampled_from(sorted(FIELDS))
+comparisons = st.one_of(
+    st.builds(Comparison, fields, st.sampled_from(list(APPLY)), numbers),
+    st.builds(
+        Comparison, fields, st.just(Operator.ONE_OF), values=st.lists(numbers, min_size=1, max_size=3).map(tuple)
+    ),
+    st.builds(Comparison, fields, st.just(Operator.KNOWN)),
+)
 conditions = st.recursive(
     comparisons,
     lambda parts: st.one_of(
@@ -263,6 +271,31 @@ def by_hand(seats: int | None, days: dict[date, dict[str, int]]) -> dict[str, De
         "tickets_14d": Decimal(sum(tickets)) if tickets else None,
         "urgent_open_tickets_7d": Decimal(urgent[0]) if urgent else None,
     }
+
+
+async def inputs_told(db: Database, run_id: UUID, number: int = 0) -> dict[UUID, dict[str, str | None]]:
+    """Evaluates a range of a run and answers what others are told that the results were computed from."""
+    found = await evaluated(db, run_id, number)
+    return {one.customer_id: json.loads(one.inputs) for one in found if one.inputs is not None}
+
+
+async def test_inputs_are_told_when_they_are_other_ones_than_those_told_before(db: Database) -> None:
+    before, sunday = WEEK.previous, WEEK.previous.sunday
+    both = steady(9, last=sunday) | steady(9)
+    fewer = {day: figures for day, figures in steady(5).items() if day > sunday}
+    async with only(db, {"seats": 10, "days": both}, {"seats": 10, "days": both | fewer}) as (same, less):
+        first = await inputs_told(db, await planned(db, before))
+        assert {id_: told["active_ratio_14d"] for id_, told in first.items()} == {same: "0.9", less: "0.9"}
+        second = await inputs_told(db, await planned(db))
+        assert {id_: told["active_ratio_14d"] for id_, told in second.items()} == {less: "0.5"}
+        assert await inputs_told(db, await planned(db)) == {}  # the same week again
+
+
+async def test_inputs_of_a_week_before_others_are_not_told(db: Database) -> None:
+    both = steady(9, last=WEEK.previous.sunday) | steady(5)
+    async with only(db, {"seats": 10, "days": both}) as (customer_id,):
+        assert set(await inputs_told(db, await planned(db))) == {customer_id}
+        assert await inputs_told(db, await planned(db, WEEK.previous)) == {}
 
 
 async def test_the_plan_reads_the_range_and_does_not_loop_over_aggregates(db: Database) -> None:

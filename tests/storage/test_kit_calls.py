@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from kejing.common.v1 import permission_pb2 as permissions
 from kejing.customers.v1 import customers_service_pb2 as messages
-from kejing.customers.v1 import customers_service_pb2_grpc, import_pb2
+from kejing.customers.v1 import customers_service_pb2_grpc, imports_service_pb2, imports_service_pb2_grpc
 from kejing.identity.v1 import sessions_service_pb2, sessions_service_pb2_grpc
 from services.shared.access import EVERYTHING, Grant, Scope
 from services.shared.audit.tables import audit
@@ -54,7 +54,7 @@ class Rights:
 
 
 class Customers(customers_service_pb2_grpc.CustomersServiceServicer):
-    """Remembers who called; an import writes in two transactions."""
+    """Remembers who called."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -72,15 +72,23 @@ class Customers(customers_service_pb2_grpc.CustomersServiceServicer):
         self.callers.append(caller())
         return messages.CountOwnedCustomersResponse()
 
-    async def ImportCustomers(self, requests: Any, context: Any) -> Any:
-        self.callers.append(caller())
+
+class Imports(imports_service_pb2_grpc.ImportsServiceServicer):
+    """Remembers who called; an upload writes in two transactions."""
+
+    def __init__(self, db: Database, callers: list[Caller]) -> None:
+        self._db = db
+        self._callers = callers
+
+    async def UploadFile(self, requests: Any, context: Any) -> Any:
+        self._callers.append(caller())
         async for part in requests:
             if part.HasField("start"):
                 start = part.start
         for _ in range(2):
             async with self._db.write(start):
                 pass
-        return messages.ImportCustomersResponse()
+        return imports_service_pb2.UploadFileResponse()
 
 
 class Sessions(sessions_service_pb2_grpc.SessionsServiceServicer):
@@ -98,6 +106,7 @@ class Sessions(sessions_service_pb2_grpc.SessionsServiceServicer):
 class Running:
     db: Database
     customers: Any
+    imports: Any
     sessions: Any
     callers: list[Caller] = field(default_factory=list)
 
@@ -117,12 +126,14 @@ async def running(infrastructure: TestInfrastructure) -> AsyncIterator[Running]:
         sessions: Any = Sessions(db)  # type: ignore[abstract]
         verifier = TokenVerifier(keys)
         await verifier.refresh()
-        server = Server("127.0.0.1:0", verifier, Rights(), [servicer, sessions])
+        imports: Any = Imports(db, servicer.callers)  # type: ignore[abstract]
+        server = Server("127.0.0.1:0", verifier, Rights(), [servicer, imports, sessions])
         await server.start()
         opened = channel(f"127.0.0.1:{server.port}")
         yield Running(
             db,
             customers_service_pb2_grpc.CustomersServiceStub(opened),
+            imports_service_pb2_grpc.ImportsServiceStub(opened),
             sessions_service_pb2_grpc.SessionsServiceStub(opened),
             servicer.callers,
         )
@@ -149,10 +160,17 @@ def one() -> messages.GetCustomerRequest:
 
 
 def parts() -> list[Any]:
-    start = import_pb2.ImportStart(request_id=str(uuid4()), source="crm", mapping=import_pb2.Mapping(
-        columns={name: import_pb2.ColumnMapping(column=name) for name in ("external_id", "name")}
-    ))  # fmt: skip
-    return [messages.ImportCustomersRequest(start=start), messages.ImportCustomersRequest(data=b"secret,rows")]
+    columns = {name: imports_service_pb2.ColumnMapping(column=name) for name in ("external_id", "name")}
+    start = imports_service_pb2.ImportStart(
+        request_id=str(uuid4()),
+        source="crm",
+        kind=imports_service_pb2.IMPORT_KIND_CUSTOMERS,
+        mapping=imports_service_pb2.Mapping(columns=columns),
+    )
+    return [
+        imports_service_pb2.UploadFileRequest(start=start),
+        imports_service_pb2.UploadFileRequest(data=b"secret,rows"),
+    ]
 
 
 async def test_who_holds_the_permission_calls_with_his_grant(running: Running) -> None:
@@ -170,13 +188,13 @@ async def test_who_lacks_the_permission_is_refused(running: Running) -> None:
 
 async def test_who_calls_without_a_token_is_refused(running: Running) -> None:
     assert "TOKEN_MISSING" in await refusal(running.customers.GetCustomer(one()))
-    assert "TOKEN_MISSING" in await refusal(running.customers.ImportCustomers(iter(parts())))
+    assert "TOKEN_MISSING" in await refusal(running.imports.UploadFile(iter(parts())))
 
 
 async def test_what_concerns_every_customer_needs_a_scope_of_all(running: Running) -> None:
-    said = await refusal(running.customers.ImportCustomers(iter(parts()), metadata=signed(leader)))
+    said = await refusal(running.imports.UploadFile(iter(parts()), metadata=signed(leader)))
     assert "SCOPE_TOO_SMALL" in said
-    await running.customers.ImportCustomers(iter(parts()), metadata=signed(importer))
+    await running.imports.UploadFile(iter(parts()), metadata=signed(importer))
 
 
 async def test_a_machine_may_call_what_names_it_and_sees_every_customer_there(running: Running) -> None:
@@ -207,7 +225,7 @@ async def test_a_person_acts_for_nobody_by_a_machines_header(running: Running) -
 
 async def test_a_deputy_acts_with_what_the_absent_one_may_and_is_named_in_the_audit(running: Running) -> None:
     standing_in = signed(reader, (ACTING_FOR, importer.upper()))
-    await running.customers.ImportCustomers(iter(parts()), metadata=standing_in)
+    await running.imports.UploadFile(iter(parts()), metadata=standing_in)
     [known] = running.callers
     assert (str(known.employee_id), known.actor, known.acting_for) == (importer, reader, importer)
     [record] = await running.records()
@@ -223,13 +241,13 @@ async def test_who_is_no_deputy_is_refused(running: Running) -> None:
 
 async def test_a_stream_is_recorded_once_with_its_first_message(running: Running) -> None:
     sent = parts()
-    await running.customers.ImportCustomers(iter(sent), metadata=signed(importer))
+    await running.imports.UploadFile(iter(sent), metadata=signed(importer))
     [record] = await running.records()
     said = MessageToDict(sent[0].start, preserving_proto_field_name=True)
     del said["request_id"]
     assert record.change == {"start": said}
     assert record.request_id == sent[0].start.request_id
-    assert record.method == "kejing.customers.v1.CustomersService/ImportCustomers"
+    assert record.method == "kejing.customers.v1.ImportsService/UploadFile"
 
 
 async def test_what_anybody_may_call_is_recorded_without_a_session(running: Running) -> None:
@@ -247,8 +265,8 @@ def test_a_server_with_an_rpc_that_lets_nobody_in_does_not_start() -> None:
 
 
 async def test_what_a_stranger_sends_does_not_fill_the_log(running: Running) -> None:
-    request = messages.TagCustomersRequest(request_id="x" * 1_000_000)
+    request = messages.UpdateCustomerRequest(request_id="x" * 1_000_000)
     with capture_logs() as lines:
-        assert "TOKEN_MISSING" in await refusal(running.customers.TagCustomers(request))
+        assert "TOKEN_MISSING" in await refusal(running.customers.UpdateCustomer(request))
     [line] = [line for line in lines if line["event"] == "call"]
     assert len(line["request_id"]) <= 100

@@ -7,13 +7,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
 
-from deploy.local.ports import free_port
 from kejing.identity.v1 import directory_service_pb2, directory_service_pb2_grpc, events_pb2
 from services.shared.access import directory as module
 from services.shared.access.directory import Directory, asked_of_identity, ended_sessions_of_identity
@@ -25,6 +24,7 @@ from tests.support.company import ann, as_caller, bob, dan, employee, eve, every
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TestInfrastructure
 from tests.support.peers import a_peer, no_metadata
+from tests.support.ports import free_port
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -38,16 +38,18 @@ async def db(infrastructure: TestInfrastructure) -> AsyncIterator[Database]:
 
 
 class Identity(directory_service_pb2_grpc.DirectoryServiceServicer):
-    """Answers `company` in parts, and counts."""
+    """Answers `company` in parts as soon as it `may_answer`, and counts."""
 
     def __init__(self) -> None:
         self.company = everything()
         self.asked = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.ended: list[events_pb2.RevokedSession] = []
 
     async def GetDirectory(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self.asked += 1
-        await asyncio.sleep(0.05)
+        await self.may_answer.wait()
         yield directory_service_pb2.GetDirectoryResponse(roles=self.company.roles)
         yield directory_service_pb2.GetDirectoryResponse(departments=self.company.departments)
         yield directory_service_pb2.GetDirectoryResponse(employees=self.company.employees)
@@ -67,9 +69,23 @@ async def test_who_is_unknown_is_asked_for_once_however_many_call_at_once(db: Da
         assert identity.asked == 1
 
 
-async def test_made_up_ids_do_not_make_identity_tell_everything_for_each(db: Database) -> None:
+async def test_made_up_ids_do_not_make_identity_tell_everything_for_each(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with a_peer(ADD, identity := Identity()) as peer:
         directory = Directory(db, utc_now, ZONE, asked_of_identity(peer, no_metadata))
+        looked_for: set[UUID] = set()
+        read = directory._row
+
+        async def noted(employee_id: UUID) -> Any:
+            row = await read(employee_id)
+            looked_for.add(employee_id)
+            if len(looked_for) == 20:  # all have come while identity is asked for the first
+                identity.may_answer.set()
+            return row
+
+        monkeypatch.setattr(directory, "_row", noted)
+        identity.may_answer.clear()
         assert await asyncio.gather(*(directory.grant_of(uuid4()) for _ in range(20))) == [None] * 20
         assert identity.asked <= 2
 

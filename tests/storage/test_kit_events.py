@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ from services.shared.messaging.broker import STREAM, connect
 from services.shared.messaging.consumer import MAX_DELIVERIES, Consumer
 from services.shared.messaging.envelope import subject_of, to_envelope
 from services.shared.messaging.relay import run_relay
+from services.shared.runtime import end
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TestInfrastructure
 
@@ -79,9 +81,7 @@ async def a_pipe(servers: TestInfrastructure, name: str) -> AsyncIterator[Pipe]:
         try:
             yield pipe
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             await pipe.nats.close()
             await pipe.db.close()
 
@@ -161,6 +161,26 @@ async def test_an_event_that_keeps_failing_becomes_a_dead_letter_and_holds_up_no
         assert await letter() is None
 
 
+async def test_what_is_no_event_and_has_no_id_becomes_a_dead_letter_and_ends_no_consumer(
+    servers: TestInfrastructure,
+) -> None:
+    async with a_pipe(servers, "nonsense") as pipe:
+
+        async def taken(login: str) -> bool:
+            return login in pipe.taken
+
+        await pipe.emit("before-nonsense")
+        await eventually(partial(taken, "before-nonsense"))
+        subject, nonsense = subject_of(events_pb2.EmployeesChanged()), b"\xff\xff not an event"
+        for headers in (None, {"Nats-Msg-Id": "no id"}):
+            await pipe.nats.jetstream().publish(subject, nonsense, headers=headers)
+        await pipe.emit("after-nonsense")
+        await eventually(partial(taken, "after-nonsense"))
+        async with pipe.db.read() as read:
+            letters = select(dead_letters.c.event).where(dead_letters.c.consumer == "nonsense")
+            assert (await read.execute(letters)).scalars().all() == [nonsense]
+
+
 async def test_a_consumer_waits_for_a_free_connection_and_makes_no_dead_letter_meanwhile(
     servers: TestInfrastructure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +209,8 @@ async def test_a_consumer_waits_for_a_free_connection_and_makes_no_dead_letter_m
             await eventually(delivered_again)
         await eventually(partial(taken, "busy"))
         async with pipe.db.read() as read:
-            assert not (await read.execute(select(dead_letters))).all()
+            buried = select(dead_letters).where(dead_letters.c.event_id == UUID(event.id))
+            assert not (await read.execute(buried)).all()
 
 
 async def _hold(held: AsyncExitStack, db: Database) -> bool:

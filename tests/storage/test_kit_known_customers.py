@@ -14,7 +14,6 @@ import pytest_asyncio
 from google.type.date_pb2 import Date
 from sqlalchemy import func, select, text
 
-from deploy.local.ports import free_port
 from kejing.customers.v1 import customer_pb2, customers_service_pb2, customers_service_pb2_grpc
 from kejing.customers.v1.events_pb2 import CustomerFacts, CustomersChanged
 from kejing.identity.v1 import events_pb2
@@ -30,6 +29,7 @@ from services.shared.rpc.client import channel
 from tests.support.eventually import eventually
 from tests.support.infrastructure import TestInfrastructure
 from tests.support.peers import a_peer
+from tests.support.ports import free_port
 
 ADD = customers_service_pb2_grpc.add_CustomersServiceServicer_to_server
 CSM, SALES = customer_pb2.OWNER_ROLE_CSM, customer_pb2.OWNER_ROLE_SALES_MANAGER

@@ -16,7 +16,7 @@ from services.revenue.domain.currency import from_minor
 from services.revenue.domain.mrr import month_figure
 from services.revenue.domain.order import OrderTerms, Status, last_day
 from services.revenue.domain.term import add_months
-from services.revenue.storage import mrr, orders
+from services.revenue.storage import mrr, orders, recurring
 from services.revenue.storage.tables import metadata
 from services.shared.access import EVERYTHING
 from services.shared.clock import utc_now
@@ -92,6 +92,19 @@ def expected(rows: list[Case], customer_id: UUID | None) -> dict[tuple[date, str
     }
 
 
+def by_month(ranges: list[list[str | None]]) -> dict[tuple[date, str], Decimal]:
+    """What ranges of recurring revenue say of each month, which must be in one of them at most."""
+    found: dict[tuple[date, str], Decimal] = {}
+    for currency, first, last, figure in ranges:
+        month = date.fromisoformat(str(first))
+        while month <= min(date.fromisoformat(last) if last else LAST, LAST):
+            if month >= FIRST:
+                assert (month, currency) not in found
+                found[month, str(currency)] = Decimal(str(figure))
+            month = add_months(month, 1)
+    return found
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(cases(), max_size=12))
 async def test_sql_and_python_agree(db: Database, rows: list[Case]) -> None:
@@ -111,6 +124,11 @@ async def test_sql_and_python_agree(db: Database, rows: list[Case]) -> None:
                 totals = await mrr.totals(write.connection, EVERYTHING, FIRST, LAST, customer_id)
                 got = {(row.month, row.currency): (row.mrr, row.orders, row.customers) for row in totals}
                 assert got == expected(rows, customer_id)
+            for row in await recurring.refresh(write, CUSTOMERS):
+                assert by_month(row.ranges) == {
+                    key: total for key, (total, _, _) in expected(rows, row.customer_id).items()
+                }
+            assert not await recurring.refresh(write, CUSTOMERS)  # told once
             raise RolledBack
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
 from pydantic import SecretStr
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, WorkflowEnvironment
 
@@ -18,10 +21,25 @@ from workflows.main import Processes, connect_temporal
 from workflows.names import register_search_attributes
 from workflows.settings import WorkflowsSettings
 
+RETENTION = Duration(seconds=24 * 3600)
+"""Longer than the tests take."""
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def temporal(infrastructure: TestInfrastructure) -> Client:
+async def live_temporal(infrastructure: TestInfrastructure) -> Client:
+    """Where `processes` works. Its schedules stay, and so do workflows that it leaves when it stops."""
     client = await Client.connect(await infrastructure.temporal_address())
+    await register_search_attributes(client)
+    return client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def temporal(live_temporal: Client) -> Client:
+    """A namespace of the file's own: its stand-ins take the queues that `processes` takes, and get no work of that."""
+    namespace = f"test-{uuid4()}"
+    request = RegisterNamespaceRequest(namespace=namespace, workflow_execution_retention_period=RETENTION)
+    await live_temporal.workflow_service.register_namespace(request)
+    client = await Client.connect(live_temporal.service_client.config.target_host, namespace=namespace)
     await register_search_attributes(client)
     return client
 

@@ -22,7 +22,7 @@ from workflows.health_evaluation.starting import start_requested
 from workflows.health_evaluation.types import EvaluationOrder, EvaluationResult, Plan, Progress, RangeResult
 from workflows.health_evaluation.workflow import IN_FLIGHT, HealthEvaluation, HealthTick
 from workflows.names import TaskQueue, alerts_workflow, health_workflow
-from workflows.schedules import ensure_schedules
+from workflows.schedules import ensure_schedule
 from workflows.worker import sandbox
 
 CSM = str(uuid4())
@@ -210,14 +210,14 @@ async def test_a_schedule_that_is_new_ticks_at_once(temporal: Client) -> None:
     week, zone = a_week(), ZoneInfo("Asia/Shanghai")
     handle = temporal.get_schedule_handle(schedule(zone)[0])
     async with running(temporal, week, ranges=1) as service:
-        await ensure_schedules(temporal, zone)
+        await ensure_schedule(temporal, *schedule(zone))
         try:
 
             async def made_up() -> bool:
                 return service.finished == [f"{week}/1"]
 
             await eventually(made_up)
-            await ensure_schedules(temporal, zone)
+            await ensure_schedule(temporal, *schedule(zone))
             assert (await handle.describe()).info.num_actions == 1
         finally:
             await handle.delete()
@@ -226,8 +226,8 @@ async def test_a_schedule_that_is_new_ticks_at_once(temporal: Client) -> None:
 async def test_the_schedule_ticks_on_mondays_in_the_business_zone(temporal: Client) -> None:
     zone = ZoneInfo("Asia/Shanghai")
     schedule_id, _ = schedule(zone)
-    await ensure_schedules(temporal, zone)
-    await ensure_schedules(temporal, zone)
+    await ensure_schedule(temporal, *schedule(zone))
+    await ensure_schedule(temporal, *schedule(zone))
     handle = temporal.get_schedule_handle(schedule_id)
 
     async def described() -> Any:

@@ -19,22 +19,24 @@ from workflows.names import STAGE, process_workflow
 RUNNING = process_pb2.PROCESS_STATE_RUNNING
 
 
-async def test_a_process_from_start_to_end(team: Team, csm: Any, temporal: Client) -> None:
+async def test_a_process_from_start_to_end(team: Team, csm: Any, live_temporal: Client) -> None:
     process = await start(team, csm)
     assert (process.state, process.stage_key, process.owner_id) == (RUNNING, "kickoff", team.csm.id)
-    shown = await opened(temporal, process_workflow(process.id))
+    shown = await opened(live_temporal, process_workflow(process.id))
     assert await shown.static_summary() == "Standard delivery"  # the customers service doesn't know this customer
     moved = (await csm.AdvanceStage(advance(process))).process
     assert moved == await get(team, process.id)
     assert moved.stage_key == "review"
 
     async def shows() -> bool:
-        return (await opened(temporal, process_workflow(process.id))).typed_search_attributes.get(STAGE) == "review"
+        return (await opened(live_temporal, process_workflow(process.id))).typed_search_attributes.get(
+            STAGE
+        ) == "review"
 
     await eventually(shows)
     done = (await csm.AdvanceStage(advance(process))).process
     assert done.state == process_pb2.PROCESS_STATE_COMPLETED
-    await ended(temporal, process_workflow(process.id))
+    await ended(live_temporal, process_workflow(process.id))
     history = await team.csm.records.ListTransitions(ListTransitionsRequest(process_id=process.id))
     assert [line.actor for line in history.transitions] == [team.csm.id] * 3
 
@@ -68,7 +70,7 @@ async def test_it_moves_on_by_itself_when_its_last_required_task_is_done(team: T
     assert [line.actor for line in history] == [team.csm.id, "machine:processes"]
 
 
-async def test_reasons_are_kept_and_never_pass_through_temporal(team: Team, csm: Any, temporal: Client) -> None:
+async def test_reasons_are_kept_and_never_pass_through_temporal(team: Team, csm: Any, live_temporal: Client) -> None:
     process = await start(team, csm)
     reason = "their director Wang is ill"
     held = orders.PauseProcessRequest(request_id=rid(), process_id=process.id, reason=reason)
@@ -85,7 +87,7 @@ async def test_reasons_are_kept_and_never_pass_through_temporal(team: Team, csm:
     assert (await csm.TerminateProcess(given_up)).process.state == process_pb2.PROCESS_STATE_TERMINATED
     history = (await team.csm.records.ListTransitions(ListTransitionsRequest(process_id=process.id))).transitions
     assert [line.reason for line in history] == ["", reason, "", "", "Wang again", "Wang left"]
-    recorded = await temporal.get_workflow_handle(process_workflow(process.id)).fetch_history()
+    recorded = await live_temporal.get_workflow_handle(process_workflow(process.id)).fetch_history()
     assert "Wang" not in recorded.to_json()
 
 
@@ -146,12 +148,12 @@ async def test_wrong_orders(team: Team, csm: Any) -> None:
 
 
 async def test_a_process_that_lost_its_workflow_gets_one_with_the_next_order(
-    team: Team, csm: Any, temporal: Client
+    team: Team, csm: Any, live_temporal: Client
 ) -> None:
     process = await start(team, csm)
-    await temporal.get_workflow_handle(process_workflow(process.id)).terminate()
+    await live_temporal.get_workflow_handle(process_workflow(process.id)).terminate()
     assert (await csm.AdvanceStage(advance(process))).process.stage_key == "review"
-    shown = await opened(temporal, process_workflow(process.id))
+    shown = await opened(live_temporal, process_workflow(process.id))
     assert await shown.static_summary() == "Standard delivery · ACME"
 
 
@@ -175,11 +177,13 @@ async def test_a_row_that_moved_without_its_workflow_is_taken_as_it_is(team: Tea
     assert (await csm.PauseProcess(held)).process.revision == 4
 
 
-async def test_a_repeat_is_known_to_a_workflow_that_was_started_anew(team: Team, csm: Any, temporal: Client) -> None:
+async def test_a_repeat_is_known_to_a_workflow_that_was_started_anew(
+    team: Team, csm: Any, live_temporal: Client
+) -> None:
     process = await start(team, csm)
     request = orders.PauseProcessRequest(request_id=rid(), process_id=process.id, reason="they move house")
     paused = (await csm.PauseProcess(request)).process
-    await temporal.get_workflow_handle(process_workflow(process.id)).terminate()
+    await live_temporal.get_workflow_handle(process_workflow(process.id)).terminate()
     assert (await csm.PauseProcess(request)).process == paused
     another = orders.PauseProcessRequest(request_id=rid(), process_id=process.id, reason="they move house")
     assert (await refused(csm.PauseProcess(another))).reason == "PROCESS_STATE"

@@ -13,7 +13,9 @@ from services.customers.domain.fields import (
     EARLIEST,
     LATEST,
     OWNER,
+    PLAIN,
     BadValue,
+    Writing,
     is_date_format,
 )
 from services.customers.domain.numbers import customer_number, number_key
@@ -44,7 +46,7 @@ DAYS = st.dates(date(2000, 1, 1), date(2999, 12, 31))
 )
 def test_a_wrong_cell_is_refused_with_what_is_allowed(fields: dict, name: str, cell: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(BadValue) as refused:
-        fields[name].read(cell, "%Y-%m-%d")
+        fields[name].read(cell, PLAIN)
     assert str(refused.value).startswith("it ")
 
 
@@ -52,7 +54,7 @@ def test_a_wrong_cell_is_refused_with_what_is_allowed(fields: dict, name: str, c
 def test_a_date_means_the_same_in_every_format(day: date, date_format: str) -> None:
     assert is_date_format(date_format)
     written = day.strftime(date_format.replace("%Y", f"{day.year:04d}"))
-    assert CUSTOMER["first_sign_date"].read(written, date_format) == day.isoformat()
+    assert CUSTOMER["first_sign_date"].read(written, Writing((date_format,))) == day.isoformat()
 
 
 @pytest.mark.parametrize("date_format", ["", "%d.%m", "%Y", "day", "%H:%M", "%Q", "%Y-%m-%d %d"])
@@ -63,7 +65,7 @@ def test_a_format_by_which_no_day_can_be_read_is_none(date_format: str) -> None:
 @given(st.text(max_size=300))
 def test_any_text_is_either_taken_as_it_is_or_refused(cell: str) -> None:
     try:
-        assert CUSTOMER["name"].read(cell, "") == cell
+        assert CUSTOMER["name"].read(cell, PLAIN) == cell
     except BadValue:
         assert len(cell) > 200 or any(
             ord(letter) < 32 or letter == "\x7f" or "\ud800" <= letter <= "\udfff" for letter in cell

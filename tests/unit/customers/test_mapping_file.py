@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.customers import read_mapping
 from services.cli.failure import CommandFailed
+from services.cli.mapping_file import read_mapping
 
 
 def written(folder: Path, content: str) -> Path:

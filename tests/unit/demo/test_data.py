@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.customers import read_mapping
 from services.cli.demo.data import files
 from services.cli.demo.data.customers import COUNT, customers
 from services.cli.demo.data.orders import PLANS, orders
 from services.cli.demo.data.team import TEAM
 from services.cli.demo.data.usage import DAYS, SHAPES, usage
+from services.cli.mapping_file import read_mapping
 from services.revenue.domain.order import OrderTerms, Status, check
 
 MONTHS = [date(2026, 1, 1), date(2026, 11, 1), date(2028, 3, 1)]

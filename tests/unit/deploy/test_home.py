@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from deploy.local.home import Home
-from services.shared.rpc.client import public_key_of
+from services.shared.rpc.assertion import public_key_of
 
 MACHINES = ("identity", "tasks")
 
@@ -39,5 +39,5 @@ def test_identity_believes_the_keys_that_the_machines_hold(home: Home) -> None:
 def test_keys_are_closed_to_others(home: Home) -> None:
     home.prepare(MACHINES)
     keys = [home.path, *(home.path / "keys").rglob("*")]
-    assert len(keys) == 1 + 1 + len(MACHINES) + 1 + len(MACHINES)
+    assert len(keys) == 1 + 1 + 1 + len(MACHINES) + 1 + len(MACHINES)
     assert [path for path in keys if path.stat().st_mode & 0o077] == []

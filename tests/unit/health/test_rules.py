@@ -8,7 +8,8 @@ import pytest
 
 from services.health.domain.alerts import FALLS, Transition
 from services.health.domain.rules import Moved, Rules, Status, check_rules, moved, reasons, status
-from services.shared.conditions.tree import AllOf, AnyOf, Comparison, Operator
+from services.shared.conditions.tree import AllOf, AnyOf, Comparison
+from services.shared.conditions.values import Operator
 from services.shared.errors import InvalidArgument
 
 RATIO, DAYS, TICKETS, URGENT = "active_ratio_14d", "active_days_14d", "tickets_14d", "urgent_open_tickets_7d"

@@ -36,7 +36,9 @@ def test_nobody_but_the_administrator_begins_with_the_power_over_others() -> Non
 def test_the_data_analyst_sees_everything_and_changes_no_customers_data() -> None:
     [analyst] = [role for role in READY_MADE if role.key == "DATA_ANALYST"]
     assert analyst.scope == "ALL"
-    assert {name for name in analyst.permissions if not name.endswith("_READ")} == {"HEALTH_MANAGE", "USAGE_INGEST"}
+    assert {name for name in analyst.permissions if not name.endswith("_READ")} == {
+        "HEALTH_MANAGE", "USAGE_INGEST", "SEGMENTS_MANAGE", "CUSTOMERS_EXPORT",
+    }  # fmt: skip
 
 
 @given(powers, powers)

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from kejing.common.v1 import options_pb2
-from kejing.customers.v1 import customers_service_pb2, import_pb2
+from kejing.customers.v1 import imports_service_pb2, tags_service_pb2
 from kejing.identity.v1 import roles_service_pb2, sessions_service_pb2
 from kejing.operations.v1 import dead_letters_service_pb2
 from kejing.tasks.v1 import follow_ups_service_pb2
@@ -45,13 +45,13 @@ def test_secrets_are_in_neither() -> None:
 
 
 def test_the_contents_of_files_are_not_kept() -> None:
-    assert split(customers_service_pb2.ImportCustomersRequest(data=b"id,name\n")) == ({}, {})
+    assert split(imports_service_pb2.UploadFileRequest(data=b"id,name\n")) == ({}, {})
 
 
 def test_messages_and_maps_inside_are_kept_field_by_field() -> None:
-    mapping = import_pb2.Mapping(columns={"name": import_pb2.ColumnMapping(column="company")})
-    start = import_pb2.ImportStart(request_id="r", source="crm", mapping=mapping)
-    clear, _ = split(customers_service_pb2.ImportCustomersRequest(start=start))
+    mapping = imports_service_pb2.Mapping(columns={"name": imports_service_pb2.ColumnMapping(column="company")})
+    start = imports_service_pb2.ImportStart(request_id="r", source="crm", mapping=mapping)
+    clear, _ = split(imports_service_pb2.UploadFileRequest(start=start))
     assert clear == {"start": {"source": "crm", "mapping": {"columns": {"name": {"column": "company"}}}}}
 
 
@@ -62,13 +62,13 @@ def test_words_stand_for_the_values_of_enums_and_numbers_for_those_that_are_unkn
 
 
 def test_of_a_long_list_the_first_items_and_their_number_are_kept() -> None:
-    clear, _ = split(customers_service_pb2.TagCustomersRequest(customer_ids=map(str, range(600))))
+    clear, _ = split(tags_service_pb2.TagCustomersRequest(customer_ids=map(str, range(600))))
     assert clear["customer_ids"] == {"first": [str(number) for number in range(LONGEST_LIST)], "count": 600}
 
 
 def every_request() -> list[type[Message]]:
     """The requests of all rpcs of all contracts that are loaded by now."""
-    files = {*map(Default().FindFileContainingSymbol, SERVICES)}
+    files = dict.fromkeys(map(Default().FindFileContainingSymbol, SERVICES))
     return [GetMessageClass(method.input_type)
             for file in files for service in file.services_by_name.values() for method in service.methods]  # fmt: skip
 
