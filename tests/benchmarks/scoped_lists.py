@@ -58,8 +58,8 @@ from tests.support.ports import free_port
 SIZE = Size()
 TODAY = date(2026, 11, 22)
 PAGE = 50
-CALLS = int(os.environ.get("KEJING_BENCH_CALLS", "40"))
-ROUNDS = 3
+CALLS = int(os.environ.get("KEJING_BENCH_CALLS", "24"))
+ROUNDS = 5
 PASSWORD = "bench"
 PERMISSIONS: list[int] = [permission_pb2.PERMISSION_CUSTOMERS_READ, permission_pb2.PERMISSION_OWNERS_MANAGE]
 KEY = Ed25519PrivateKey.generate()

@@ -77,7 +77,7 @@ class Known:
             payload = events_pb2.CustomersTouched()
             if Event.FromString(row).payload.Unpack(payload):
                 found += [
-                    events_pb2.TouchKind.Name(each.kind) for each in payload.touches if each.customer_id == self.id
+                    events_pb2.TouchKind.Name(each.kind) for each in payload.touches if self.id in each.customer_ids
                 ]
         words = [name.removeprefix("TOUCH_KIND_").lower() for name in found]
         return [word for word in words if word in ("churned", "returned")]

@@ -194,7 +194,7 @@ async def verifying(services: RunningServices, chain: LongChain) -> AsyncIterato
 async def test_a_long_chain_is_waited_for_as_long_as_the_caller_does(services: RunningServices, admin: People) -> None:
     async with verifying(services, chain := LongChain(services)) as audit:
         await audit.VerifyAudit(pb.VerifyAuditRequest(), timeout=3000)
-    assert 2900 < chain.seconds < 3000
+    assert 2900 < chain.seconds < 3100  # gRPC sends three digits of a deadline
 
 
 async def test_a_chain_that_takes_longer_than_the_caller_waits_is_named(

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from kejing.customers.v1 import imports_service_pb2 as pb
 from kejing.customers.v1.imports_service_pb2_grpc import ImportsServiceStub
-from services.customers.api import advancing
+from services.customers.api import advancing, import_apply
 from services.customers.storage import staged
 from services.customers.storage.tables import customers, timeline
 from tests.support.customers import (
@@ -43,6 +43,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import stops after each step, and applies ten rows in one."""
     monkeypatch.setattr(advancing, "PART_SECONDS", 0.0)
     monkeypatch.setattr(staged, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(import_apply, "CHUNKS", 1)
 
 
 def rows_of(mark: str, count: int) -> list[dict[str, object]]:

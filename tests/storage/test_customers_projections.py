@@ -212,7 +212,7 @@ async def test_many_customers_change_hands_in_events_of_at_most_500(db: Database
         if Event.FromString(event).payload.Unpack(payload):
             changed.append(len(payload.customers))
         elif Event.FromString(event).payload.Unpack(touches):
-            touched.append(len(touches.touches))
+            touched.append(sum(len(touch.customer_ids) for touch in touches.touches))
     assert changed == touched == [500, 500, 100]
     assert await lists.count(db, Wanted.within(EVERYTHING, [successor], date(2026, 11, 22))) == 1100
 

@@ -183,5 +183,5 @@ async def touches(services: RunningServices, kind: str) -> set[str]:
         payload = events_pb2.CustomersTouched()
         if Event.FromString(row).payload.Unpack(payload):
             wanted = events_pb2.TouchKind.Value(f"TOUCH_KIND_{kind}")
-            found |= {known[touch.customer_id] for touch in payload.touches if touch.kind == wanted}
+            found |= {known[id_] for touch in payload.touches if touch.kind == wanted for id_ in touch.customer_ids}
     return found

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.customers.api.happened import happened
-from services.customers.api.wire import emit_changed, tell_facts
+from services.customers.api.wire import emit_changed
 from services.customers.storage import segments
 from services.customers.storage.condition_columns import Day
 from services.customers.storage.ownership import refresh_lists
@@ -24,20 +24,18 @@ async def follow(write: Write, customer_ids: Sequence[UUID]) -> None:
     await emit_changed(write, customer_ids)
 
 
-async def follow_new(write: Write, created: Sequence[Any]) -> None:
-    """As `follow`, for customers that this transaction created, who stand in no lists yet: rows with what to_facts
-    reads, so that nothing is read again.
-    """
-    await follow_facts(write, [row.id for row in created])
-    tell_facts(write, created)
-
-
 async def follow_facts(write: Write, customer_ids: Sequence[UUID]) -> None:
     """As `follow`, where only facts changed that conditions ask of, and that nobody is told of: last touch, recurring
     revenue, metrics, health, tags, groups.
     """
     if customer_ids and (present := await segments.present(write.connection)):
         await look_again(write, present, customer_ids)
+
+
+async def follow_created(write: Write, created: Sequence[Any]) -> None:
+    """Looks whether customers that this transaction created are in segments; `created`: rows with their ids as text."""
+    if present := await segments.present(write.connection):
+        await look_again(write, present, [UUID(row.id) for row in created])
 
 
 async def look_again(write: Write, wanted: Sequence[Segment], customer_ids: Sequence[UUID]) -> int:

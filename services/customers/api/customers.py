@@ -13,7 +13,7 @@ from services.customers.api.export import export
 from services.customers.api.filters import wanted
 from services.customers.api.linking import link, unlink
 from services.customers.api.updates import Updates
-from services.customers.api.wire import to_customer, to_facts
+from services.customers.api.wire import put_facts, to_customer
 from services.customers.storage import customers, lists, owners
 from services.customers.storage.imports import one_at_a_time
 from services.customers.storage.lists import Order
@@ -96,7 +96,9 @@ class CustomersServicer(customers_service_pb2_grpc.CustomersServiceServicer):
     async def GetCustomerFacts(self, request: pb.GetCustomerFactsRequest, context: Any) -> pb.GetCustomerFactsResponse:
         async with self._db.read() as read:
             rows = await customers.get_many(read, caller().scope, list(map(UUID, request.customer_ids)))
-        return pb.GetCustomerFactsResponse(customers=map(to_facts, rows))
+        answer = pb.GetCustomerFactsResponse()
+        put_facts(answer.customers, rows)
+        return answer
 
     async def CountOwnedCustomers(
         self, request: pb.CountOwnedCustomersRequest, context: Any
@@ -112,7 +114,6 @@ class CustomersServicer(customers_service_pb2_grpc.CustomersServiceServicer):
         async with self._db.read() as read:
             rows = await customers.facts_page(read, caller().scope, after, size + 1)
         page, more = rows[:size], len(rows) > size
-        return pb.ListCustomerFactsResponse(
-            customers=map(to_facts, page),
-            next_page_token=next_page_token(request, [page[-1].id]) if more else "",
-        )
+        answer = pb.ListCustomerFactsResponse(next_page_token=next_page_token(request, [page[-1].id]) if more else "")
+        put_facts(answer.customers, page)
+        return answer

@@ -1,6 +1,7 @@
 """What every change of customers brings with it besides its lists: lines on their timelines, and word to others."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from kejing.customers.v1 import events_pb2
@@ -25,6 +26,15 @@ TOUCH_OF = {
 """By the kind of an entry and, where it matters, what was done. Of the other kinds their own services tell."""
 
 
+class Touch(NamedTuple):
+    """What was done to a customer, as CustomerTouch has it. `fields` are names only."""
+
+    customer_id: UUID | str
+    kind: TouchKind.ValueType
+    object: str = ""
+    fields: tuple[str, ...] = ()
+
+
 async def happened(write: Write, entries: Sequence[Entry]) -> None:
     """Puts entries on the timelines of customers and tells of them (CustomersTouched).
 
@@ -35,11 +45,11 @@ async def happened(write: Write, entries: Sequence[Entry]) -> None:
     tell(
         write,
         [
-            CustomerTouch(
-                customer_id=str(entry.customer_id),
-                kind=kind,
-                object="" if kind == TouchKind.TOUCH_KIND_CHANGED else entry.object_id,
-                fields=[change.field for change in entry.changes] if kind == TouchKind.TOUCH_KIND_CHANGED else (),
+            Touch(
+                entry.customer_id,
+                kind,
+                "" if kind == TouchKind.TOUCH_KIND_CHANGED else entry.object_id,
+                tuple(change.field for change in entry.changes) if kind == TouchKind.TOUCH_KIND_CHANGED else (),
             )
             for entry in entries
             if (kind := TOUCH_OF.get((entry.kind, "")) or TOUCH_OF.get((entry.kind, entry.what)))
@@ -47,12 +57,19 @@ async def happened(write: Write, entries: Sequence[Entry]) -> None:
     )
 
 
-def touched(write: Write, customer_ids: Iterable[UUID], kind: TouchKind.ValueType) -> None:
+def touched(write: Write, customer_ids: Iterable[UUID | str], kind: TouchKind.ValueType) -> None:
     """Tells that the same was done to many customers, whose timelines say so already or needn't: they were created."""
-    tell(write, [CustomerTouch(customer_id=str(customer_id), kind=kind) for customer_id in customer_ids])
+    tell(write, [Touch(customer_id, kind) for customer_id in customer_ids])
 
 
-def tell(write: Write, touches: Sequence[CustomerTouch]) -> None:
-    """Tells what was done to customers whose timelines say so already, at most 500 an event. Fields are names only."""
+def tell(write: Write, touches: Sequence[Touch]) -> None:
+    """Tells what was done to customers whose timelines say so already, at most 500 an event."""
     for start in range(0, len(touches), EVENT_ITEMS):
-        write.emit(events_pb2.CustomersTouched(touches=touches[start : start + EVENT_ITEMS]))
+        same: dict[tuple[Any, ...], list[str]] = {}
+        for customer_id, *what in touches[start : start + EVENT_ITEMS]:
+            same.setdefault(tuple(what), []).append(str(customer_id))
+        told = [
+            CustomerTouch(customer_ids=ids, kind=kind, object=object_, fields=fields)
+            for (kind, object_, fields), ids in same.items()
+        ]
+        write.emit(events_pb2.CustomersTouched(touches=told))

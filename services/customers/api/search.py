@@ -52,7 +52,7 @@ async def _customers_changed(write: Write, _event: Event, payload: events_pb2.Cu
 async def _customers_touched(write: Write, _event: Event, payload: events_pb2.CustomersTouched) -> None:
     """Of what is told of customers only changes of contacts are told nowhere else."""
     of_contacts = TouchKind.TOUCH_KIND_CONTACT_CHANGED
-    await _refresh(write, (touch.customer_id for touch in payload.touches if touch.kind == of_contacts))
+    await _refresh(write, (id_ for touch in payload.touches if touch.kind == of_contacts for id_ in touch.customer_ids))
 
 
 async def _refresh(write: Write, customer_ids: Iterable[str]) -> None:

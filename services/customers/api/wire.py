@@ -1,5 +1,6 @@
 """Customers on the wire: answers and events."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import lru_cache
@@ -18,6 +19,7 @@ from services.shared.db import Write
 from services.shared.rpc.wire import put_timestamp, to_date
 
 EVENT_ITEMS = 500
+AT_ONCE = 40
 EVER, OPEN = date.min.isoformat(), date.max.isoformat()
 
 
@@ -42,9 +44,12 @@ def to_customer(row: Any, today: date) -> customer_pb2.Customer:
         health_week=row.health_week,
         credit_code=row.credit_code,
         parent_id=str(row.parent_id) if row.parent_id else "",
-        attributes=row.attributes,
-        links=[customer_pb2.SourceLink(source=row.source, external_id=row.external_id), *map(_link, row.links)],
+        attributes=row.attributes or None,
     )
+    customer.links.add(source=row.source, external_id=row.external_id)
+    for link in row.links:
+        source, _, external_id = link.partition(" ")
+        customer.links.add(source=source, external_id=external_id)
     # Messages within it cost more than all the rest, and are alike on many customers: they are merged in as bytes.
     parts = [_owner(stored) for stored in sorted(row.owners, key=_role)]
     parts += map(_tag, row.tags)
@@ -58,11 +63,6 @@ def to_customer(row: Any, today: date) -> customer_pb2.Customer:
     put_timestamp(customer.created_at, row.created_at)
     put_timestamp(customer.updated_at, row.updated_at)
     return customer
-
-
-def _link(stored: str) -> customer_pb2.SourceLink:
-    source, _, external_id = stored.partition(" ")
-    return customer_pb2.SourceLink(source=source, external_id=external_id)
 
 
 @lru_cache(maxsize=10_000)
@@ -90,22 +90,32 @@ def _last_contract_end(day: date) -> bytes:
     return customer_pb2.Customer(last_contract_end=to_date(day)).SerializeToString()
 
 
-def to_facts(row: Row[Any]) -> events_pb2.CustomerFacts:
+def add_facts(told: Any, row: Any, created_at: datetime, version: int, owners: Sequence[str] = ()) -> None:
+    """Adds a customer's facts to a message's repeated field, where they cost half of what they cost by themselves.
+
+    `row` has id, number, external_id, name, short_name, kind, seats and last_contract_end.
+    """
     is_person = row.kind == "INDIVIDUAL"  # a person's name is personal data, which no event carries
-    facts = events_pb2.CustomerFacts(
+    facts = told.add(
         id=str(row.id),
         number=row.number,
         external_id=row.external_id,
         name="" if is_person else row.name,
-        short_name="" if is_person else row.short_name or "",
+        short_name="" if is_person else row.short_name,
         kind=to_kind(row.kind),
         seats=row.seats,
-        owners=to_owners(row.owners) if row.owners else None,
-        version=row.version,
+        version=version,
     )
+    if owners:
+        facts.owners.extend(to_owners(owners))
     # Of a million that come in at once many are alike in these: they are merged in as bytes.
-    facts.MergeFromString(_created_at(row.created_at) + _end_of_facts(row.last_contract_end))
-    return facts
+    facts.MergeFromString(_created_at(created_at) + _end_of_facts(row.last_contract_end))
+
+
+def put_facts(told: Any, rows: Sequence[Any]) -> None:
+    """Adds the facts of rows of customers.WHOLE to a message's repeated field."""
+    for row in rows:
+        add_facts(told, row, row.created_at, row.version, row.owners)
 
 
 @lru_cache(maxsize=10_000)
@@ -164,10 +174,23 @@ def to_health(status: str) -> health_pb2.HealthStatus.ValueType:
 async def emit_changed(write: Write, ids: Sequence[UUID]) -> None:
     """Tells the present facts of the customers `ids`, 500 an event."""
     for start in range(0, len(ids), EVENT_ITEMS):
-        tell_facts(write, await customers.get_many(write.connection, EVERYTHING, ids[start : start + EVENT_ITEMS]))
+        event = events_pb2.CustomersChanged()
+        put_facts(
+            event.customers, await customers.get_many(write.connection, EVERYTHING, ids[start : start + EVENT_ITEMS])
+        )
+        write.emit(event)
 
 
-def tell_facts(write: Write, rows: Sequence[Any]) -> None:
-    """Tells the facts that `rows` hold (see to_facts), 500 an event."""
+async def emit_created(write: Write, rows: Sequence[Any]) -> None:
+    """Tells the facts of customers that this transaction created: rows as add_facts takes them.
+
+    They are many: so that the database goes on being asked meanwhile, a pause is made every millisecond.
+    """
     for start in range(0, len(rows), EVENT_ITEMS):
-        write.emit(events_pb2.CustomersChanged(customers=map(to_facts, rows[start : start + EVENT_ITEMS])))
+        event = events_pb2.CustomersChanged()
+        for number, row in enumerate(rows[start : start + EVENT_ITEMS]):
+            add_facts(event.customers, row, write.now, 1)
+            if not number % AT_ONCE:
+                await asyncio.sleep(0)
+        write.emit(event)
+        await asyncio.sleep(0)

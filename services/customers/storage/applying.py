@@ -45,7 +45,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Applied:
-    """What a chunk did: the facts of customers that are new, what changed of others (id → fields), what it rejected.
+    """What a chunk did: rows of customers that are new, with what is told of them and their ids as text; what changed
+    of others (id → fields); what it rejected.
 
     `superseded`: rows that a later one of the chunk replaced, because both are of one customer.
     """
@@ -83,10 +84,11 @@ async def apply_customers(
     changed = await _update(write, chunk, values, source, found.changed) if found.changed else {}
     created = await _insert(write, chunk, values, source, found.new, today) if found.new else []
     lines = {customer_id: found.changed[customer_id] for customer_id in changed}
-    await staged_ids.put(write, chunk.table, source, [row.id for row in created], lines)
-    touched = [*(row.id for row in created), *changed, *(customer_id for _, customer_id in found.to_link)]
-    if touched and ("parent_external_id" in fields or await parents.are_missing(write)):
-        await parents.find(write, touched)
+    if staged_ids.brought(source):
+        await staged_ids.put(write, chunk.table, source, [UUID(row.id) for row in created], lines)
+    if (created or changed or found.to_link) and ("parent_external_id" in fields or await parents.are_missing(write)):
+        linked = [customer_id for _, customer_id in found.to_link]
+        await parents.find(write, [*(UUID(row.id) for row in created), *changed, *linked])
     return Applied(created, changed, found.rejections, found.superseded)
 
 
@@ -148,10 +150,11 @@ async def _find(
             "n.many",
         ),
     }[source.link_by]
+    is_new = "(s.customer_id is null and s.owner is null and coalesce(s.many, 0) <= 1)"
     rows: Any = await write.execute(
         text(f"""
-            with located as (
-                select s.line, s.external_id, o.source as owner, {many} as many,
+            with located as materialized (
+                select s.*, o.source as owner, {many} as many,
                        case when l.customer_id is null and o.source is distinct from :source then {by} end as linked,
                        coalesce(l.customer_id, case when o.source = :source then o.id else {by} end) as customer_id
                 from {chunk.table.fullname} s
@@ -160,28 +163,28 @@ async def _find(
                 {join}
                 where s.line between :first and :last
             )
-            select f.line, f.customer_id, f.linked, f.owner, f.many, f.external_id
-            from located f
-            left join customers c on c.id = f.customer_id
-            left join {chunk.table.fullname} s on s.line = f.line
-            where f.customer_id is null or f.linked is not null or {differs}
-            order by f.line
+            select s.line, s.customer_id, s.linked, s.owner, s.many, s.external_id, null::bigint[] as new
+            from located s left join customers c on c.id = s.customer_id
+            where case when s.customer_id is null then not {is_new} else s.linked is not null or {differs} end
+            union all
+            select null, null, null, null, null, null, array_agg(s.line) from located s where {is_new}
+            order by line
         """),
         _parameters(source, chunk, values),
     )
     found = _Found([], {}, [], [], [])
-    for line, customer_id, linked, owner, many_found, external_id in rows.all():
-        if customer_id is None and many_found and many_found > 1:
+    for line, customer_id, linked, owner, many_found, external_id, new in rows.all():
+        if line is None:  # many, of which nothing else is asked
+            found.new.extend(sorted(new or ()))
+        elif customer_id is None and many_found and many_found > 1:
             reason = f"{many_found} customers have this {source.link_by.replace('_', ' ')}: link one of them by hand"
             found.rejections.append(Rejection(line, headings[source.link_by], "", reason))
-        elif customer_id is None and owner is not None:
+        elif customer_id is None:
             reason = (
                 f"this is a customer of {owner}: link it (kejing customers link, or link_by in the mapping), "
                 "or give the column a prefix"
             )
             found.rejections.append(Rejection(line, headings["external_id"], external_id, reason))
-        elif customer_id is None:
-            found.new.append(line)
         else:
             if linked is not None:
                 found.to_link.append((line, linked))
@@ -279,18 +282,16 @@ async def _insert(
     new = {"kind": "'ENTERPRISE'", **values, **given, "external_id": "s.external_id", "source": ":source"}
     some = "" if len(lines) == chunk.size else "and s.line = any(:lines)"
     statement = text(f"""
-        with given as (
-            select s.*, :base + row_number() over (order by line) as position
-            from {chunk.table.fullname} s where s.line between :first and :last {some}
-        )
         insert into customers ({", ".join(new)}, id, number, number_key,
                                contract_end_version, version, created_at, updated_at)
         select {", ".join(new.values())}, uuidv7(),
                'CUS' || :day || lpad(s.position::text, greatest(4, length(s.position::text)), '0'),
                :day_key + s.position, 0, 1, :now, :now
-        from given s order by s.position
-        returning id, number, external_id, name, short_name, kind, seats, last_contract_end, version, created_at,
-                  array[]::text[] as owners
+        from (
+            select s.*, :base + row_number() over (order by line) as position
+            from {chunk.table.fullname} s where s.line between :first and :last {some}
+        ) s
+        returning id::text, number, external_id, name, short_name, kind, seats, last_contract_end
     """)
     parameters = {
         "first": chunk.first, "last": chunk.last, "source": source.name, "now": write.now, "day": f"{today:%Y%m%d}",
@@ -311,7 +312,7 @@ async def supersede_linked(write: Write, table: Table, source: Source) -> list[t
         return []
     gone = await write.execute(
         text(f"""
-            with located as (
+            with located as materialized (
                 select s.line, coalesce(l.customer_id, o.id) as customer_id
                 from {table.fullname} s
                 left join customer_links l on l.source = :source and l.external_id = s.external_id

@@ -44,9 +44,15 @@ _links = func.array(
     .scalar_subquery(),
     type_=ARRAY(Text),
 )
-WHOLE: Select[Any] = select(customers, _owners.label("owners"), _tags.label("tags"), _links.label("links"))
-"""All columns of customers, `owners`: a list of "<role> <employee id> <valid from> <valid to>", `tags`, and `links`: a
-list of "<source> <external id>", that of its own source left out."""
+_UNTOLD = ("parent_source", "health_computed_at", "recurring_version", "erased_at")
+WHOLE: Select[Any] = select(
+    *(column for column in customers.c if column.name not in _UNTOLD),
+    _owners.label("owners"),
+    _tags.label("tags"),
+    _links.label("links"),
+)
+"""What is told of a customer: its columns, `owners`: a list of "<role> <employee id> <valid from> <valid to>", `tags`,
+and `links`: a list of "<source> <external id>", that of its own source left out."""
 
 
 def among(ids: Sequence[UUID]) -> Any:

@@ -21,7 +21,7 @@ from services.shared.access.tables import customer_access
 from services.shared.db import Write
 
 SCHEMA = "staging"
-CHUNK_ROWS = 5_000
+CHUNK_ROWS = 2_500
 NULL = r"\N"
 ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 TYPES = {

@@ -73,9 +73,7 @@ def changes(source: Source) -> str:
 
 
 async def put(write: Write, table: Table, source: Source, created: Sequence[UUID], changed: Mapping[UUID, int]) -> None:
-    """Keeps the national ids of these staged rows: of new customers, and of changed ones by their lines."""
-    if not brought(source):
-        return
+    """Keeps the national ids that these staged rows bring: of new customers, and of changed ones by their lines."""
     new = f"""
         select c.id as customer_id, e.key, e.value
         from {table.fullname} s join customers c on c.external_id = s.external_id, jsonb_each(s.sealed) e
