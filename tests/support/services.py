@@ -68,9 +68,8 @@ class RunningServices:
                     await service.start()
                     self._started[name] = service
                     self._failed[name] = asyncio.create_task(service.failed())
-                    for key, open_channel in self._channels.items():
-                        if key.partition("|")[0] == name:  # it was called before it was stopped
-                            await open_channel.channel_ready()
+                    # Whoever called it before it was there has left a connection behind that waits, which all share.
+                    await self._plain(name).channel_ready()
 
     async def _build(self, name: str) -> Service:
         main = importlib.import_module(f"services.{name}.main")
