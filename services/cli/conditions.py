@@ -17,6 +17,10 @@ COMPARISON = re.compile(
     re.ASCII,
 )
 """What follows a sign is a value: `=>`, `<>` and `=~` are mistyped, and no values that begin with half a sign."""
+JOINED = re.compile(
+    r"\s(?:and|or)\s+[\w.]+\s*(?:[<≤=≠≥>]|!=|one of\s|contains\s|starts with\s)", re.ASCII | re.IGNORECASE
+)
+"""Two comparisons in one text: the second would be taken for a part of the first one's value."""
 
 
 def condition_of(written: Any, path: str) -> Any:
@@ -55,6 +59,8 @@ def _comparison(written: str, path: str) -> Any:
             f"{path} is {written!r}; write a comparison such as tickets_14d >= 5, region = East, "
             "region one of East, West, tags contains vip, name starts with A, industry known"
         )
+    if JOINED.search(found["value"] or ""):
+        raise CommandFailed(f"{path} is {written!r}; write one comparison here, and each of the others by itself")
     operator: Any = KNOWN if found["known"] else OPERATORS[found["sign"] or found["words"]]
     if operator == KNOWN:
         return Comparison(field=found["known"], operator=operator)

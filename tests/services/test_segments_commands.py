@@ -88,3 +88,9 @@ def test_a_comparison_is_read_as_it_is_written(written: str, operator: str, valu
 def test_what_is_no_comparison_is_refused(written: str) -> None:
     with pytest.raises(CommandFailed, match=r"--if is .* write a comparison such as"):
         condition_of(written, "--if")
+
+
+@pytest.mark.parametrize("written", ["region = East and seats > 5", "name starts with A or tags contains vip"])
+def test_two_comparisons_in_one_are_refused(written: str) -> None:
+    with pytest.raises(CommandFailed, match="write one comparison here"):
+        condition_of(written, "--if")
