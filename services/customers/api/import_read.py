@@ -73,7 +73,7 @@ async def _ahead(found: AsyncGenerator[Parsed]) -> AsyncGenerator[Parsed]:
             yield one
     finally:
         coming.cancel()
-        await asyncio.wait([coming])
+        await asyncio.gather(coming, return_exceptions=True)
         await found.aclose()
 
 

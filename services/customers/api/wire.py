@@ -47,7 +47,7 @@ def to_customer(row: Any, today: date) -> customer_pb2.Customer:
         attributes=row.attributes or None,
     )
     customer.links.add(source=row.source, external_id=row.external_id)
-    for link in row.links:
+    for link in sorted(row.links):
         source, _, external_id = link.partition(" ")
         customer.links.add(source=source, external_id=external_id)
     # Messages within it cost more than all the rest, and are alike on many customers: they are merged in as bytes.

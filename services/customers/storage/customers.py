@@ -40,7 +40,6 @@ _tags = func.array(
 _links = func.array(
     select(func.concat_ws(literal_column("' '"), customer_links.c.source, customer_links.c.external_id))
     .where(customer_links.c.customer_id == customers.c.id)
-    .order_by(customer_links.c.source, customer_links.c.external_id)
     .scalar_subquery(),
     type_=ARRAY(Text),
 )

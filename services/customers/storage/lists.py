@@ -139,8 +139,11 @@ async def _plan(db: Database, wanted: Wanted, sort: str, size: int) -> _Plan:
     if not by_name and not wanted.no_health and (not many or listed == (kept,) or not labels):
         if not wanted.owned_by:
             return plan
+        if many <= FEW_EMPLOYEES:
+            return replace(plan, walk=None)
         budget = size * (WALKED_PAGES_OF_A_LABEL if labels else WALKED_PAGES)
-        return replace(plan, walk=budget if many > FEW_EMPLOYEES else None)
+        is_rare = bool(labels) and await list_sizes.of_label(db, labels[0]) <= budget
+        return plan if is_rare else replace(plan, walk=budget)
 
     # What else is asked leaves a part of the rows that are met: what that is, decides where reading begins.
     world = await list_sizes.world(db)

@@ -74,7 +74,7 @@ async def refresh(write: Write, customer_ids: Sequence[UUID]) -> int:
 
 def _customer(row: Row[Any]) -> dict[str, Any]:
     name, short_name = findable(row.name), findable(row.short_name or "")
-    external_ids = dict.fromkeys([row.external_id, *(link.partition(" ")[2] for link in row.links)])
+    external_ids = dict.fromkeys([row.external_id, *(link.partition(" ")[2] for link in sorted(row.links))])
     # Of the number only what follows the day: the day is found from its beginning on.
     tokens = name.tokens | short_name.tokens | findable(row.number[NUMBER_DAY:]).tokens
     for external_id in external_ids:

@@ -18,7 +18,8 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect
 from services.shared.access.scope import is_marked
 
 MOST_CONNECTIONS = 5
-PLAN_ONCE = {"options": "-c plan_cache_mode=force_generic_plan"}
+PLAN_ONCE = {"options": "-c plan_cache_mode=force_generic_plan -c enable_memoize=off"}
+"""To remember rows, of which a page asks for each once, takes longer than to look them up."""
 PATIENCE_SECONDS = 3
 """How long a read waits for a connection."""
 
