@@ -26,7 +26,7 @@ from tests.support.persistence import PersistentClient
 from tests.support.rows import connection
 from tests.support.stack import LocalStack, local_stack
 
-ROWS = 1_000_000 if os.environ.get("KEJING_SOAK") else 20_000
+ROWS = 1_000_000 if os.environ.get("KEJING_SOAK") else 100_000
 KILLED = [["customers"], ["processes"], ["customers", "processes"]]
 """Who is killed at each of the three points."""
 COLUMNS = ("key", "title", "kind", "seats", "signed")

@@ -193,8 +193,12 @@ def _filters(shape: Shape, id_: str) -> list[str]:
 def _own_filters(shape: Shape, id_: str) -> list[str]:
     # The end of a contract is compared with the date, never kept as a flag: a customer churns at midnight by himself.
     found = {} if shape.churned is None else {"today": f"s.contract_end_key {'<' if shape.churned else '>='} :today"}
-    if shape.prefix:
+    if shape.prefix and (shape.sort == "NAME" or shape.gathered):
         found |= {"prefix": "s.name >= :prefix", "prefix_end": "s.name < :prefix_end"}
+    elif shape.prefix:
+        # "is true", so that no index of names is used: a plan for all values takes every beginning for a rare one, and
+        # would read and sort all that begin so.
+        found["prefix"] = "(s.name >= :prefix and s.name < :prefix_end) is true"
     if shape.after:
         # Of two bounds on one side an index is read from the first on, however far off the second is.
         found.pop(edge(shape), "")
