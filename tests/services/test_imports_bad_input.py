@@ -209,3 +209,15 @@ async def test_the_same_request_is_answered_with_the_same_import_and_another_fil
     answer = await refused(send(services, "ImportCustomers", content + b"X,Y\n", PLAIN, request_id=request_id))
     assert (answer.code, answer.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
     await finish(services, first.id)
+
+
+async def test_a_row_far_on_in_a_long_file_comes_back_whole_to_be_mended(services: RunningServices) -> None:
+    rows = [
+        {"customer_external_id": fresh(), "external_id": fresh(), "name": f"No {n}", "note": "x" * 100_000}
+        for n in range(95)
+    ]
+    columns = plain_mapping(["customer_external_id", "external_id", "name"], ignore=["note"])
+    result = await upload(services, "ImportContacts", csv_of(rows), columns, piece=1_000_000)
+    assert counts(result) == {"rows_read": 95, "rejected": 95}
+    _, *mended = await rejected_file(services, result.id)
+    assert [row[:3] for row in mended] == [list(row.values())[:3] for row in rows]

@@ -9,15 +9,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from services.customers.api.import_step import Step
+from services.customers.api.import_step import PIECES, Step
 from services.customers.domain.csv_file import CsvFile, Place
 from services.customers.domain.rows import Batch, Cells, Rejection, RowReader, numbered
 from services.customers.storage import import_files, staged, staged_ids
 from services.customers.storage.import_files import PIECE_BYTES
 from services.shared.errors import InvalidArgument
-
-PIECES = 8
-"""Of a file, that are read in one step."""
 
 Parsed = tuple[Batch, int, bytes]
 """A piece's rows, how many there are, and the good ones as COPY takes them."""

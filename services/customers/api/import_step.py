@@ -20,8 +20,8 @@ from services.customers.storage import applying, import_files, import_runs, stag
 from services.shared.db import Database, Write
 from services.shared.keyring import Keyring
 
-PIECES = 6
-"""Of a file, that are read at once to find cells again."""
+PIECES = 8
+"""Of a file, that are read in one step."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Step:
             line, start = await import_files.place_before(self.write.connection, row.id, left[0])
             file, position = CsvFile(*self.dialect, Place(start, 0 if row.by_record else line)), start
             wanted = set(left)
-            async for piece in self.pieces(start, PIECES):
+            async for piece in self.pieces(start, PIECES + 2):  # a record may end a piece later
                 position += len(piece)
                 records = await asyncio.to_thread(file.feed, piece, last=position >= row.bytes)
                 records = numbered(records, by_record=row.by_record)

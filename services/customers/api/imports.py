@@ -17,6 +17,7 @@ from services.customers.domain.fields import FORMULA, TYPED
 from services.customers.domain.mapping import REASON_HEADING
 from services.customers.domain.spreadsheets import guarded
 from services.customers.storage import import_runs, links
+from services.customers.storage.import_files import PIECE_BYTES
 from services.shared.db import Database, Write
 from services.shared.db.paging import next_page_token, page_size, page_start
 from services.shared.errors import FailedPrecondition, NotFound
@@ -117,7 +118,8 @@ class ImportsServicer(imports_service_pb2_grpc.ImportsServiceServicer):
             # A row of another width keeps it, so that it is not taken for a whole one when it is fed again.
             mended = [[found[n] for n in kept] if len(found) == width else found for found in cells]
             data = lines([[*found, row.reasons] for found, row in zip(mended, rows, strict=True)])
-            yield pb.DownloadRejectedRowsResponse(data=data)
+            for start in range(0, len(data), PIECE_BYTES):
+                yield pb.DownloadRejectedRowsResponse(data=data[start : start + PIECE_BYTES])
             after = [rows[-1].line]
 
     async def ListSources(self, request: pb.ListSourcesRequest, context: Any) -> pb.ListSourcesResponse:
