@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from kejing.common.v1.events_pb2 import Event
 from kejing.customers.v1.events_pb2 import CustomerFacts, CustomersChanged
@@ -20,6 +20,7 @@ from kejing.health.v1 import (
 from services.health import consumers
 from services.health.domain.weeks import Week
 from services.health.storage import usage
+from services.health.storage.tables import evaluation_ranges, evaluations
 from services.health.storage.usage import DayFigures
 from services.shared.clock import utc_now
 from services.shared.db.tables import outbox
@@ -65,6 +66,13 @@ class Health:
     @property
     def last(self) -> Week:
         return Week.last_ended(utc_now(), ZoneInfo("Asia/Shanghai"))
+
+    async def forget_runs(self, week: Week) -> None:
+        """Makes the week one that was never evaluated: others' tests may have made up for all weeks."""
+        runs = select(evaluations.c.id).where(evaluations.c.week == week.monday)
+        async with self.services.db("health").transaction(actor="machine:test") as write:
+            await write.execute(delete(evaluation_ranges).where(evaluation_ranges.c.run_id.in_(runs)))
+            await write.execute(delete(evaluations).where(evaluations.c.week == week.monday))
 
     async def evaluate(self, week: Week, number: int) -> Any:
         plan = evaluations_service_pb2.PlanEvaluationRequest(week=str(week), number=number)
