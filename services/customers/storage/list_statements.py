@@ -184,21 +184,21 @@ def _listed(shape: Shape) -> list[str]:
 def _filters(shape: Shape, id_: str) -> list[str]:
     """What is asked of the rows of a walk by themselves."""
     where = ["s.label = :label_0"] if shape.leads else ["true"]
-    where += _own_filters(shape, id_)
+    where += _own_filters(shape, id_, walks=True)
     if shape.no_health:
         where.append(_without_health(f"s.{id_}") if shape.leads else "s.health_status is null")
     return where
 
 
-def _own_filters(shape: Shape, id_: str) -> list[str]:
+def _own_filters(shape: Shape, id_: str, *, walks: bool = False) -> list[str]:
     # The end of a contract is compared with the date, never kept as a flag: a customer churns at midnight by himself.
     found = {} if shape.churned is None else {"today": f"s.contract_end_key {'<' if shape.churned else '>='} :today"}
-    if shape.prefix and (shape.sort == "NAME" or shape.gathered):
-        found |= {"prefix": "s.name >= :prefix", "prefix_end": "s.name < :prefix_end"}
-    elif shape.prefix:
+    if shape.prefix and walks and shape.sort != "NAME" and not shape.gathered:
         # "is true", so that no index of names is used: a plan for all values takes every beginning for a rare one, and
         # would read and sort all that begin so.
         found["prefix"] = "(s.name >= :prefix and s.name < :prefix_end) is true"
+    elif shape.prefix:
+        found |= {"prefix": "s.name >= :prefix", "prefix_end": "s.name < :prefix_end"}
     if shape.after:
         # Of two bounds on one side an index is read from the first on, however far off the second is.
         found.pop(edge(shape), "")

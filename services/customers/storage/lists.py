@@ -142,8 +142,7 @@ async def _plan(db: Database, wanted: Wanted, sort: str, size: int) -> _Plan:
         if many <= FEW_EMPLOYEES:
             return replace(plan, walk=None)
         budget = size * (WALKED_PAGES_OF_A_LABEL if labels else WALKED_PAGES)
-        is_rare = bool(labels) and await list_sizes.of_label(db, labels[0]) <= budget
-        return plan if is_rare else replace(plan, walk=budget)
+        return replace(plan, walk=budget)
 
     # What else is asked leaves a part of the rows that are met: what that is, decides where reading begins.
     world = await list_sizes.world(db)
