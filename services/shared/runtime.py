@@ -228,7 +228,7 @@ async def _live(name: str, start: Callable[[], Awaitable[Any]]) -> None:
         return
     if await _unless(told_to_end, part.start()) is None and told_to_end.is_set():
         return
-    # What has been loaded stays: looked through for garbage each time, it would hold up one call in twenty.
+    # What has been loaded stays: the collector need not look through it while calls wait.
     gc.collect()
     gc.freeze()
     get_logger().info("ready")

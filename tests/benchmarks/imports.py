@@ -18,11 +18,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import grpc
-import jwt
 import psutil
 import psycopg
 import uvloop
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy.local import nats, postgres
@@ -32,14 +30,12 @@ from kejing.common.v1 import permission_pb2
 from kejing.customers.v1 import imports_service_pb2 as pb
 from kejing.customers.v1.imports_service_pb2_grpc import ImportsServiceStub
 from services.shared.db.migrate import upgrade
-from services.shared.rpc.tokens import AUDIENCE, ISSUER
+from tests.benchmarks.callers import KEY, metadata
 from tests.benchmarks.measure import print_table
-from tests.benchmarks.scoped_server import KEY_ID
 from tests.support.ports import free_port
 
 ROWS = 1_000_000
 PASSWORD = "bench"
-KEY = Ed25519PrivateKey.generate()
 PERSON = UUID(int=7)
 STANDARD = ("external_id", "name", "short_name", "industry", "region", "kind", "size", "value_tier", "seats",
             "first_sign_date", "last_contract_end", "credit_code")  # fmt: skip
@@ -135,12 +131,6 @@ async def serving(url: str, nats_url: str) -> AsyncIterator[tuple[Any, psutil.Pr
         finally:
             server.terminate()
             server.wait()
-
-
-def metadata(subject: str) -> tuple[tuple[str, str], ...]:
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "sid": "bench", "exp": int(time.time()) + 7200}
-    token = jwt.encode(claims, KEY, algorithm="EdDSA", headers={"kid": KEY_ID})
-    return (("authorization", f"Bearer {token}"),)
 
 
 async def bring(stub: Any, process: psutil.Process, content: bytes) -> tuple[pb.Import, float, float]:

@@ -22,7 +22,8 @@ from kejing.tasks.v1 import task_pb2, tasks_service_pb2
 from kejing.tasks.v1.tasks_service_pb2_grpc import TasksServiceStub
 from services.shared.ids import new_id
 from tests.support.eventually import eventually
-from tests.support.organisation import PRICE, Organisation, make_organisation
+from tests.support.make_organisation import PRICE, make_organisation
+from tests.support.organisation import Organisation
 from tests.support.people import acting_for, tell_deputy
 from tests.support.refusals import refused
 from tests.support.scope_plans import Ownership, Plan, business_today

@@ -4,7 +4,8 @@ What is told of a chunk is put together while Postgres works on the next one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from kejing.customers.v1.events_pb2 import TouchKind
@@ -31,17 +32,16 @@ Done = tuple[int, int, Sequence[Rejection], Sequence[tuple[int, int]]]
 async def apply(step: Step) -> dict[str, Any] | None:
     """Answers what changes of the import's row; None where all is in."""
     row, write = step.row, step.write
-    chunk = await staged.next_chunk(write.connection, step.table, row.applied_line)
-    if chunk is None:
-        return None
     await one_at_a_time(write)
+    customers = await _Customers.of(step) if row.kind == "CUSTOMERS" else None
+    bring = customers.bring if customers else partial({"CONTACTS": _contacts, "OWNERS": _owners}[row.kind], step)
     names = ("applied_line", "created", "updated", "unchanged", "rejected", "superseded")
     sums = {name: getattr(row, name) for name in names}
-    applier = {"CUSTOMERS": _customers, "CONTACTS": _contacts, "OWNERS": _owners}[row.kind]
-    telling = _Telling()
     try:
-        for _ in range(CHUNKS):
-            created, updated, rejections, replaced = await applier(step, chunk, telling)
+        for number in range(CHUNKS):
+            if (chunk := await staged.next_chunk(write.connection, step.table, sums["applied_line"])) is None:
+                return sums if number else None
+            created, updated, rejections, replaced = await bring(chunk)
             await step.reject("APPLY", rejections, await step.cells(each.line for each in rejections))
             await step.supersede("APPLY", replaced)
             others = created + updated + len(rejections) + len(replaced)
@@ -49,47 +49,46 @@ async def apply(step: Step) -> dict[str, Any] | None:
             for name, count in zip(names[1:], done, strict=True):
                 sums[name] += count
             sums["applied_line"] = chunk.last
-            if (chunk := await staged.next_chunk(write.connection, step.table, chunk.last)) is None:
-                break
     finally:
-        await telling.done()
+        if customers:
+            await customers.told()
     return sums
 
 
-class _Telling:
-    """What is told of one chunk after the other, while the database works."""
+class _Customers:
+    """Customers go in, chunk by chunk."""
 
-    def __init__(self) -> None:
-        self._under_way: asyncio.Future[None] | None = None
+    def __init__(self, step: Step, source: applying.Source) -> None:
+        self._step = step
+        self._source = source
+        self._fields = [*step.fields, *(["attributes"] if step.custom else [])]
+        self._headings = {name: step.mapping.heading(name) for name in step.fields}
+        self._telling: asyncio.Future[None] | None = None
 
-    async def begin(self, telling: Awaitable[None]) -> None:
-        await self.done()
-        self._under_way = asyncio.ensure_future(telling)
+    @classmethod
+    async def of(cls, step: Step) -> "_Customers":
+        return cls(step, step.source(await import_runs.ours_of_sources(step.write.connection)))
 
-    async def done(self) -> None:
+    async def bring(self, chunk: Chunk) -> Done:
+        write, zone = self._step.write, self._step.means.zone
+        today = business_date(write.now, zone)
+        applied = await applying.apply_customers(write, chunk, self._fields, self._source, self._headings, today)
+        await self.told()  # who was created a chunk ago is not told of as changed before
+        if applied.changed:
+            await follow(write, list(applied.changed))
+            kind = TouchKind.TOUCH_KIND_CHANGED
+            tell_touches(write, [Touch(each, kind, fields=tuple(sorted(of))) for each, of in applied.changed.items()])
+            moved = [each for each, of in applied.changed.items() if "last_contract_end" in of]
+            await ends_moved(write, moved, zone)
+        if applied.created:
+            await follow_created(write, applied.created)
+            self._telling = asyncio.ensure_future(_tell_created(write, applied.created))
+        return len(applied.created), len(applied.changed), applied.rejections, applied.superseded
+
+    async def told(self) -> None:
         """Returns when all is told; raises what went wrong."""
-        if self._under_way:
-            await self._under_way
-
-
-async def _customers(step: Step, chunk: Chunk, telling: _Telling) -> Done:
-    write, source = step.write, step.source(await import_runs.ours_of_sources(step.write.connection))
-    fields = [*step.fields, *(["attributes"] if step.custom else [])]
-    headings = {name: step.mapping.heading(name) for name in step.fields}
-    today = business_date(write.now, step.means.zone)
-    applied = await applying.apply_customers(write, chunk, fields, source, headings, today)
-    if applied.changed:
-        await telling.done()  # who was created a chunk ago is not told of as changed before
-        await follow(write, list(applied.changed))
-        changed = TouchKind.TOUCH_KIND_CHANGED
-        tell_touches(write, [Touch(each, changed, fields=tuple(sorted(of))) for each, of in applied.changed.items()])
-        await ends_moved(
-            write, [each for each, of in applied.changed.items() if "last_contract_end" in of], step.means.zone
-        )
-    if applied.created:
-        await follow_created(write, applied.created)
-        await telling.begin(_tell_created(write, applied.created))
-    return len(applied.created), len(applied.changed), applied.rejections, applied.superseded
+        if self._telling:
+            await self._telling
 
 
 async def _tell_created(write: Write, created: Sequence[Any]) -> None:
@@ -97,7 +96,7 @@ async def _tell_created(write: Write, created: Sequence[Any]) -> None:
     touched(write, [row.id for row in created], TouchKind.TOUCH_KIND_CREATED)
 
 
-async def _contacts(step: Step, chunk: Chunk, _telling: _Telling) -> Done:
+async def _contacts(step: Step, chunk: Chunk) -> Done:
     write = step.write
     created, changed = await applying_people.apply_contacts(
         write, chunk, step.fields, step.row.source, step.mapping.ours
@@ -108,7 +107,7 @@ async def _contacts(step: Step, chunk: Chunk, _telling: _Telling) -> Done:
     return len(created), len(changed), [], []
 
 
-async def _owners(step: Step, chunk: Chunk, _telling: _Telling) -> Done:
+async def _owners(step: Step, chunk: Chunk) -> Done:
     write = step.write
     entries = await applying_people.apply_owners(write, chunk, step.fields, step.row.source)
     await happened(write, entries)

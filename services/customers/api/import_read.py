@@ -42,7 +42,9 @@ async def read(step: Step) -> dict[str, Any]:
     await import_files.note_place(write, row.id, first_line - 1 if row.by_record else row.lines_read, row.bytes_read)
     await step.reject("READ", rejections, cells)
     if file.place.offset == row.bytes_read and (row.bytes_read // PIECE_BYTES + PIECES) * PIECE_BYTES < row.bytes:
-        raise InvalidArgument("data", f"line {row.lines_read + 1}", "a record is larger than 8 MiB", "FILE_BROKEN")
+        raise InvalidArgument(
+            "data", f"line {row.lines_read + 1}", f"a record is larger than {PIECES} MiB", "FILE_BROKEN"
+        )
     return {
         "step": "READ" if file.place.offset < row.bytes else "SETTLE",
         "bytes_read": file.place.offset,

@@ -91,7 +91,7 @@ def _last_contract_end(day: date) -> bytes:
 
 
 def add_facts(told: Any, row: Any, created_at: datetime, version: int, owners: Sequence[str] = ()) -> None:
-    """Adds a customer's facts to a message's repeated field, where they cost half of what they cost by themselves.
+    """Adds a customer's facts to a message's repeated field, where they cost less than by themselves.
 
     `row` has id, number, external_id, name, short_name, kind, seats and last_contract_end.
     """
@@ -184,7 +184,7 @@ async def emit_changed(write: Write, ids: Sequence[UUID]) -> None:
 async def emit_created(write: Write, rows: Sequence[Any]) -> None:
     """Tells the facts of customers that this transaction created: rows as add_facts takes them.
 
-    They are many: so that the database goes on being asked meanwhile, a pause is made every millisecond.
+    They are many: so that the database goes on being asked meanwhile, a pause is made every AT_ONCE rows.
     """
     for start in range(0, len(rows), EVENT_ITEMS):
         event = events_pb2.CustomersChanged()
@@ -193,4 +193,3 @@ async def emit_created(write: Write, rows: Sequence[Any]) -> None:
             if not number % AT_ONCE:
                 await asyncio.sleep(0)
         write.emit(event)
-        await asyncio.sleep(0)

@@ -33,7 +33,7 @@ def to_timestamp(instant: datetime | None) -> Timestamp | None:
 
 
 def put_timestamp(stamp: Timestamp, instant: datetime) -> None:
-    """Sets `stamp` to an instant with a zone, six times faster than by its FromDatetime."""
+    """Sets `stamp` to an instant with a zone, faster than by its FromDatetime."""
     stamp.seconds = floor(instant.timestamp())
     stamp.nanos = instant.microsecond * 1000
 

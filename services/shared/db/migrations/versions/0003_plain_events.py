@@ -1,4 +1,4 @@
-"""Events lie in the outbox as they are: to compress those of an import took a tenth of its time."""
+"""Events lie in the outbox as they are: to compress those of an import took a twentieth of its time."""
 
 from alembic import op
 
